@@ -1,0 +1,110 @@
+//! An HTTP request and response as plain values.
+//!
+//! Nothing here knows a socket: the server turns what it read into a [`Request`], and
+//! writes a [`Response`] out, so that tests, benches and fuzzers call the application
+//! directly.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// A request, whole: head and body are in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The method as sent; methods are case-sensitive (RFC 9110, section 9.1).
+    pub method: String,
+    /// The path of the request target as sent, percent-encoded, without the query.
+    pub path: String,
+    /// The query of the request target as sent, without the `?`.
+    pub query: String,
+    /// The header fields in the order of the message.
+    pub headers: Headers,
+    /// The body, with transfer codings removed.
+    pub body: Vec<u8>,
+    /// The client's address; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
+}
+
+/// Header fields in the order of the message. Names compare without regard to case.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(pub Vec<(String, String)>);
+
+impl Headers {
+    /// The value of the first field of that name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// The values of all fields of that name, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// All fields, as name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+}
+
+/// A response, whole. `Content-Length`, `Date`, `Server` and `Connection` are not among
+/// its headers: the server adds them.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// The status code, 100 to 999.
+    pub status: u16,
+    /// The header fields; a name may occur more than once.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// The body; for `HEAD` what `GET` would have sent is not built.
+    pub body: Body,
+}
+
+impl Response {
+    /// The value of the first field of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+}
+
+/// A response body, kept in whatever already holds its bytes.
+#[derive(Default)]
+pub enum Body {
+    /// No body.
+    #[default]
+    Empty,
+    /// Bytes built here.
+    Bytes(Vec<u8>),
+    /// Bytes that stay in the buffer they arrived in, such as a row of a result.
+    Shared(Box<dyn AsRef<[u8]> + Send>),
+}
+
+impl Body {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Body::Empty => &[],
+            Body::Bytes(bytes) => bytes,
+            Body::Shared(owner) => (**owner).as_ref(),
+        }
+    }
+
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Body::Bytes(text.into_bytes())
+    }
+}

@@ -1,0 +1,10 @@
+//! goldenkey: a REST API server for PostgreSQL that speaks PostgREST's HTTP API.
+//!
+//! The library holds everything but the command line: `main` parses the arguments and
+//! calls [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
+
+pub mod error;
+pub mod http;
+pub mod query;
+pub mod request;
+pub mod schema;

@@ -1,0 +1,113 @@
+//! The schema cache: what the database has, as one snapshot.
+//!
+//! [`SchemaCache`] is immutable once loaded; a reload builds a new one and swaps it.
+//! Planning looks things up by exposed schema and name; nothing here is per request.
+
+mod relation;
+mod relationship;
+mod routine;
+
+pub use relation::{Column, Relation, RelationKind};
+pub use relationship::{Cardinality, Junction, Relationship, RelationshipKind};
+pub use routine::{IsolationLevel, Parameter, ReturnType, Returned, Routine, Volatility};
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// A name of an object and of the schema it is in, both unquoted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QualifiedName {
+    /// The schema; empty when the search path decides.
+    pub schema: Box<str>,
+    /// The name in that schema.
+    pub name: Box<str>,
+}
+
+impl QualifiedName {
+    /// A name in a schema.
+    pub fn new(schema: impl Into<Box<str>>, name: impl Into<Box<str>>) -> Self {
+        Self { schema: schema.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.schema.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{}.{}", self.schema, self.name)
+        }
+    }
+}
+
+/// What the exposed schemas of a database hold.
+#[derive(Debug, Default)]
+pub struct SchemaCache {
+    /// The exposed schemas by name.
+    pub schemas: HashMap<Box<str>, ExposedSchema>,
+    /// Conversions between a domain and json or text, declared as casts
+    /// (<https://docs.postgrest.org/en/v16/references/api/domain_representations.html>).
+    pub representations: Representations,
+    /// Media type handlers: by media type, then by what they serve
+    /// (<https://docs.postgrest.org/en/v16/references/api/media_type_handlers.html>).
+    pub handlers: HashMap<Box<str>, Vec<MediaHandler>>,
+    /// Settings of roles (`ALTER ROLE ... SET`) that apply to a request of that role.
+    pub role_settings: HashMap<Box<str>, RoleSettings>,
+    /// The server's version, as `server_version_num`: 150004.
+    pub server_version_num: u32,
+}
+
+/// One exposed schema.
+#[derive(Debug, Default)]
+pub struct ExposedSchema {
+    /// The schema's comment.
+    pub description: Option<String>,
+    /// Tables, views, materialized views, foreign and partitioned tables by name.
+    pub relations: HashMap<Box<str>, Relation>,
+    /// Functions and procedures by name; overloads side by side.
+    pub routines: HashMap<Box<str>, Vec<Routine>>,
+}
+
+/// Settings that a role brings to its transactions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoleSettings {
+    /// `default_transaction_isolation` of the role.
+    pub isolation: Option<IsolationLevel>,
+    /// All other settings that the login role may set, as name and value.
+    pub settings: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Casts that present a domain otherwise than PostgreSQL does. Types are written as
+/// `format_type` writes them with an empty search path.
+#[derive(Debug, Default)]
+pub struct Representations {
+    /// Function from the type to `json`, for results.
+    pub to_json: HashMap<Box<str>, QualifiedName>,
+    /// Function from `json` to the type, for bodies.
+    pub from_json: HashMap<Box<str>, QualifiedName>,
+    /// Function from `text` to the type, for filter values.
+    pub from_text: HashMap<Box<str>, QualifiedName>,
+}
+
+/// A function or aggregate that gives a response body of a media type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MediaHandler {
+    /// The relation whose rows it takes; `None` for any row type (`anyelement`).
+    pub target: Option<QualifiedName>,
+    /// The aggregate to call.
+    pub function: QualifiedName,
+    /// Whether the domain is `*/*`, so that the response names its media type itself.
+    pub any_media_type: bool,
+}
+
+impl SchemaCache {
+    /// A relation of an exposed schema.
+    pub fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.schemas.get(schema)?.relations.get(name)
+    }
+
+    /// The overloads of a function of an exposed schema; empty when there is none.
+    pub fn routines(&self, schema: &str, name: &str) -> &[Routine] {
+        self.schemas.get(schema).and_then(|s| s.routines.get(name)).map_or(&[], Vec::as_slice)
+    }
+}
