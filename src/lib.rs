@@ -3,8 +3,10 @@
 //! The library holds everything but the command line: `main` parses the arguments and
 //! calls [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
+pub mod cancel;
 pub mod error;
 pub mod http;
 pub mod query;
 pub mod request;
 pub mod schema;
+pub mod server;
