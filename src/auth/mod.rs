@@ -12,6 +12,7 @@
 mod cache;
 mod claims;
 mod deny;
+mod generate;
 mod identity;
 mod json;
 mod key;
@@ -19,11 +20,13 @@ mod key_set;
 mod refusal;
 mod role;
 mod role_dotted;
+mod rsa_der;
 mod sign;
 mod token;
 
 pub use cache::CacheCounters;
 pub use deny::{Denied, DenyList, MAX_DENIED};
+pub use generate::{GeneratedKey, KeyKind, generate};
 pub use identity::Identity;
 pub use key::MIN_SECRET_BYTES;
 pub use refusal::Refusal;
