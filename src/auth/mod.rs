@@ -12,12 +12,12 @@
 mod cache;
 mod claims;
 mod deny;
-mod generate;
 mod identity;
 mod inspect;
 mod json;
 mod key;
 mod key_set;
+mod keygen;
 mod refusal;
 mod remote;
 mod role;
@@ -27,12 +27,19 @@ mod sign;
 mod token;
 mod trust;
 
+#[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
+mod test_tokens;
+#[cfg(test)]
+mod tests;
+
 pub use cache::CacheCounters;
 pub use deny::{Denied, DenyList, MAX_DENIED};
-pub use generate::{GeneratedKey, KeyKind, generate};
 pub use identity::Identity;
 pub use inspect::Inspection;
 pub use key::MIN_SECRET_BYTES;
+pub use keygen::{GeneratedKey, KeyKind, keygen};
 pub use refusal::Refusal;
 pub use sign::{SigningKey, sign};
 pub use token::MAX_TOKEN_BYTES;

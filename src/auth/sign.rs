@@ -15,9 +15,9 @@ use serde_json::{Map, Value};
 /// A key that signs tokens.
 ///
 /// ```
-/// use goldenkey::auth::{KeyKind, SigningKey, generate};
+/// use goldenkey::auth::{KeyKind, SigningKey, keygen};
 ///
-/// let pair = generate(KeyKind::Ed25519, None)?;
+/// let pair = keygen(KeyKind::Ed25519, None)?;
 /// let key = SigningKey::parse(pair.private.to_string().as_bytes(), None)?;
 /// let token = key.sign(serde_json::json!({"role": "todo_user"}).as_object().unwrap())?;
 /// assert_eq!(token.split('.').count(), 3);
