@@ -53,18 +53,26 @@ impl Denied {
 }
 
 /// Denied claim values. It is shared by all generations of the configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DenyList {
     denied: RwLock<HashMap<String, HashSet<String>>>,
     /// Grows with each change that denies more.
     version: AtomicU64,
+    max_denied: usize,
+}
+
+impl Default for DenyList {
+    /// An empty list with room for [`MAX_DENIED`] values.
+    fn default() -> Self {
+        DenyList { denied: RwLock::default(), version: AtomicU64::new(0), max_denied: MAX_DENIED }
+    }
 }
 
 impl DenyList {
     /// Adds a value. Returns `false` when the list is full.
     pub fn insert(&self, denied: Denied) -> bool {
         let mut map = self.denied.write().unwrap_or_else(PoisonError::into_inner);
-        if map.values().map(HashSet::len).sum::<usize>() >= MAX_DENIED {
+        if map.values().map(HashSet::len).sum::<usize>() >= self.max_denied {
             return false;
         }
         map.entry(denied.claim).or_default().insert(denied.value);
@@ -76,7 +84,7 @@ impl DenyList {
     pub fn replace(&self, all: impl IntoIterator<Item = Denied>) -> bool {
         let mut new: HashMap<String, HashSet<String>> = HashMap::new();
         let mut all = all.into_iter();
-        for denied in all.by_ref().take(MAX_DENIED) {
+        for denied in all.by_ref().take(self.max_denied) {
             new.entry(denied.claim).or_default().insert(denied.value);
         }
         *self.denied.write().unwrap_or_else(PoisonError::into_inner) = new;
@@ -144,10 +152,11 @@ mod tests {
 
     #[test]
     fn a_list_is_bounded() {
-        let many = (0..=MAX_DENIED).map(|i| Denied { claim: "jti".into(), value: i.to_string() });
-        let list = DenyList::default();
-        assert!(!list.replace(many));
-        assert_eq!(list.len(), MAX_DENIED);
-        assert!(!list.insert(Denied::parse("one more").unwrap()));
+        let list = DenyList { max_denied: 3, ..DenyList::default() };
+        assert!(!list.replace(["a", "b", "c", "d"].into_iter().filter_map(Denied::parse)));
+        assert_eq!(list.len(), 3);
+        assert!(!list.insert(Denied::parse("e").unwrap()));
+        assert!(list.replace(Denied::parse("e")));
+        assert!(list.insert(Denied::parse("f").unwrap()));
     }
 }
