@@ -272,7 +272,7 @@ fn issuers_without_good_keys_stop_the_start() {
         r#"{"x":{"keys":{"keys":[]},"unknown":1}}"#,
     ] {
         let settings = Settings { issuers: Some(issuers.to_owned()), ..settings() };
-        let error = Authenticator::new(settings).err().expect(issuers).to_string();
+        let error = Authenticator::new(settings).expect_err(issuers).to_string();
         assert!(error.contains("jwt-"), "{error}");
     }
 }
