@@ -2,6 +2,8 @@
 
 use super::test_tokens::*;
 use super::*;
+use crate::http::Headers;
+use std::sync::Arc;
 
 fn role(claims: &str) -> String {
     try_claims(&with_secret(SECRET), claims).expect("the token is good").role.clone()
