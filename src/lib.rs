@@ -5,8 +5,10 @@
 
 pub mod auth;
 pub mod config;
+pub mod cancel;
 pub mod error;
 pub mod http;
 pub mod query;
 pub mod request;
 pub mod schema;
+pub mod server;
