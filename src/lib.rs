@@ -3,6 +3,7 @@
 //! The library holds everything but the command line: `main` parses the arguments and
 //! calls [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
+pub mod config;
 pub mod error;
 pub mod http;
 pub mod query;
