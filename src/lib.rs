@@ -1,8 +1,9 @@
 //! goldenkey: a REST API server for PostgreSQL that speaks PostgREST's HTTP API.
 //!
-//! The library holds everything but the command line: `main` parses the arguments and
-//! calls [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
+//! The library holds everything; `main` only parses the command line and runs a command of
+//! [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod http;
