@@ -3,6 +3,7 @@
 //! The library holds everything; `main` only parses the command line and runs a command of
 //! [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
+pub mod cancel;
 pub mod cli;
 pub mod config;
 pub mod error;
@@ -10,3 +11,4 @@ pub mod http;
 pub mod query;
 pub mod request;
 pub mod schema;
+pub mod server;
