@@ -74,9 +74,8 @@ impl Service {
     /// When the service cannot be started.
     pub fn run(self) -> Result<(), Failure> {
         let shutdown = self.server.shutdown_handle();
-        let mut signals =
-            signal_hook::iterator::Signals::new([libc::SIGINT, libc::SIGTERM])
-                .map_err(|error| Failure::io("cannot handle signals", error))?;
+        let mut signals = signal_hook::iterator::Signals::new([libc::SIGINT, libc::SIGTERM])
+            .map_err(|error| Failure::io("cannot handle signals", error))?;
         std::thread::spawn(move || {
             for _ in signals.forever() {
                 shutdown.begin();
@@ -96,9 +95,7 @@ impl Service {
 
 fn server_settings(config: &Config) -> Settings {
     let listen = match &config.server_unix_socket {
-        Some(path) => {
-            Listen::Unix { path: path.into(), mode: config.server_unix_socket_mode.0 }
-        }
+        Some(path) => Listen::Unix { path: path.into(), mode: config.server_unix_socket_mode.0 },
         None => Listen::Tcp { host: config.server_host.clone(), port: config.server_port },
     };
     Settings {

@@ -37,7 +37,8 @@ pub fn prepare(folder: &Folder, port: Option<u16>) -> Result<ConfigSource, Failu
 }
 
 fn text(sockets: &Path, secret: &str, port: u16) -> Result<String, Failure> {
-    let sockets = sockets.to_str().ok_or_else(|| "the data folder's path is not UTF-8".to_owned())?;
+    let sockets =
+        sockets.to_str().ok_or_else(|| "the data folder's path is not UTF-8".to_owned())?;
     let host = utf8_percent_encode(sockets, URI_ESCAPED);
     Ok(format!(
         r#"# Written by `goldenkey tutorial`, which keeps it as it is from now on: try things out.

@@ -71,9 +71,7 @@ fn steps(service: &Service, folder: &Folder) -> Result<String, Failure> {
         expiring_token: &sign(
             json!({"role": "todo_user", "exp": token::unix_seconds() + EXPIRY_SECONDS}),
         )?,
-        wayward_token: &sign(
-            json!({"role": "todo_user", "email": "disgruntled@mycompany.com"}),
-        )?,
+        wayward_token: &sign(json!({"role": "todo_user", "email": "disgruntled@mycompany.com"}))?,
     };
     Ok(steps.text())
 }
