@@ -1,11 +1,14 @@
 //! goldenkey: a REST API server for PostgreSQL that speaks PostgREST's HTTP API.
 //!
-//! The library holds everything but the command line: `main` parses the arguments and
-//! calls [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
+//! The library holds everything; `main` only parses the command line and runs a command of
+//! [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
 pub mod auth;
 pub mod config;
 pub mod cancel;
+pub mod cancel;
+pub mod cli;
+pub mod config;
 pub mod error;
 pub mod http;
 pub mod query;
