@@ -6,7 +6,6 @@
 pub mod auth;
 pub mod config;
 pub mod cancel;
-pub mod cancel;
 pub mod cli;
 pub mod config;
 pub mod error;
