@@ -14,7 +14,7 @@ pub use relationship::{Cardinality, Junction, Relationship, RelationshipKind};
 pub use routine::{IsolationLevel, Parameter, ReturnType, Returned, Routine, Volatility};
 
 use serde::{Serialize, Serializer};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// A name of an object and of the schema it is in, both unquoted.
@@ -54,6 +54,8 @@ pub struct SchemaCache {
     /// Media type handlers: by media type, then by what they serve
     /// (<https://docs.postgrest.org/en/v16/references/api/media_type_handlers.html>).
     pub handlers: HashMap<Box<str>, Vec<MediaHandler>>,
+    /// Domains named like a media type over `bytea`: values of them are bodies, not text.
+    pub binary_domains: HashSet<QualifiedName>,
     /// Settings of roles (`ALTER ROLE ... SET`) that apply to a request of that role.
     pub role_settings: HashMap<Box<str>, RoleSettings>,
     /// The server's version, as `server_version_num`: 150004.
@@ -101,6 +103,8 @@ pub struct MediaHandler {
     pub function: QualifiedName,
     /// Whether the domain is `*/*`, so that the response names its media type itself.
     pub any_media_type: bool,
+    /// Whether the domain is over `bytea`: the body is no text.
+    pub binary: bool,
 }
 
 impl Serialize for QualifiedName {
