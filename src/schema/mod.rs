@@ -67,7 +67,7 @@ pub struct ExposedSchema {
     pub description: Option<String>,
     /// Tables, views, materialized views, foreign and partitioned tables by name.
     pub relations: HashMap<Box<str>, Relation>,
-    /// Functions and procedures by name; overloads side by side.
+    /// Functions by name; overloads side by side.
     pub routines: HashMap<Box<str>, Vec<Routine>>,
 }
 
