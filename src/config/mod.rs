@@ -19,6 +19,7 @@
 mod check;
 mod choice;
 pub mod connection;
+mod database;
 mod error;
 mod file;
 mod nearest;
@@ -27,9 +28,12 @@ mod secret;
 mod setting;
 mod settings;
 mod source;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use choice::{ErrorVerbosity, LogLevel, OpenApiMode, TxEnd};
+pub use database::read_in_database;
 pub use error::{ConfigError, Warning};
 pub use render::{Secrets, example, reference};
 pub use setting::Setting;
@@ -49,8 +53,8 @@ impl Config {
     /// Reads the configuration.
     ///
     /// `path` is the configuration file, if there is one. `in_database` holds names
-    /// without `pgrst.` and their values, as the database gives them;
-    /// empty when it has not been read, or shall not count.
+    /// without `pgrst.` and their values, as [`read_in_database`] gives them; empty when it
+    /// has not been read, or shall not count.
     ///
     /// Fails on the first value that cannot be used. When [`ConfigError::source`] is
     /// [`Source::Database`], the caller can load again without the database's values.

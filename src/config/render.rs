@@ -115,6 +115,90 @@ fn help_lines(setting: &Setting) -> impl Iterator<Item = &'static str> {
 }
 
 const REFERENCE_HEAD: &str = "# Configuration
+
+Settings come from the configuration file, the environment and the database. The database
+wins over the environment, which wins over the file. They are PostgREST's, with its names
+and defaults; goldenkey's own are marked.
+
+    goldenkey goldenkey.conf
+
+`goldenkey --example` prints a file with all settings, and `goldenkey --dump-config FILE`
+the configuration in force. This page is generated from the table of settings in
+`src/config/settings.rs`.
+
+## The file
+
+    # A comment, also behind a value.
+    db-uri       = \"postgres://authenticator:secret@localhost:5432/shop\"
+    db-anon-role = \"web_anon\"
+    db-pool      = 20
+    db-plan-enabled = true
+
+A string stands in double quotes; `\\` begins an escape as in JSON, `$(NAME)` stands for an
+environment variable, and `$$` for a dollar. Numbers and booleans need no quotes. An empty
+string means that the setting is not set. A list is one string, separated by commas.
+
+An unknown name is passed over with a warning. A bad value stops the start with a message
+that says what is allowed; a reload with one changes nothing. A number or boolean that is
+none counts as not set, with a warning, as in PostgREST; goldenkey's own settings are read
+strictly.
+
+## The environment
+
+`PGRST_DB_SCHEMAS` is `db-schemas`, and so on. `PGRST_APP_SETTINGS_NAME` is
+`app.settings.NAME`. libpq's variables (`PGHOST`, `PGPASSWORD` and so on) complete `db-uri`.
+
+## The database
+
+Settings of the login role count, those for this database before those for all:
+
+    alter role authenticator in database shop set pgrst.db_schemas = 'api, reports';
+
+So do those that the function named by `db-pre-config` sets:
+
+    create function config.pre_config() returns void language sql as $$
+      select set_config('pgrst.db_schemas', 'api, reports', true)
+    $$;
+
+When one of them is bad, none of them counts. `db-config = false` leaves all of them out.
+
+## Reload
+
+`SIGUSR2`, or `NOTIFY pgrst, 'reload config'`, reads file and database again. What a reload
+does not apply takes a restart.
+
+# Settings
+
+## app.settings.*
+
+Any setting for SQL: `app.settings.colour = \"blue\"` makes
+`current_setting('app.settings.colour')` give `blue`.
+
+| | |
+|---|---|
+| Type | string |
+| Environment | `PGRST_APP_SETTINGS_*` |
+| Reload | applies it |
 ";
 
-const REFERENCE_TAIL: &str = "";
+const REFERENCE_TAIL: &str = "
+# Connecting to the database
+
+`db-uri` means what it means to libpq
+(<https://www.postgresql.org/docs/current/libpq-connect.html>): a URI or keywords and values,
+several hosts, Unix sockets, `target_session_attrs`, `load_balance_hosts`, `sslmode` from
+`disable` to `verify-full` with `sslrootcert`, `sslcert` and `sslkey`, `sslnegotiation`,
+`channel_binding`, `passfile`, `service`, timeouts and keepalives. What it leaves out comes
+from the service file, the environment, the password file and libpq's defaults, in this
+order. Where goldenkey differs from libpq:
+
+- Connecting to one server takes at most 10 seconds, unless `connect_timeout` says otherwise;
+  0 stands for any time.
+- A peer that is silent is probed after 60 seconds and given up a minute later, unless
+  `keepalives_idle`, `keepalives_interval` or `keepalives_count` say otherwise.
+- `verify-full` looks for the host in the certificate's subject alternative names, not in its
+  common name.
+- The database user defaults to the environment's `USER` or `LOGNAME`.
+- Kerberos, revocation lists (`sslcrl`), encrypted keys (`sslpassword`), `requirepeer`,
+  `require_auth` and abstract Unix sockets are not supported; asking for them stops the start.
+";
