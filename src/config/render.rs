@@ -46,14 +46,15 @@ impl Config {
     }
 }
 
-/// A configuration file with each setting's help and default, all commented out.
+/// A configuration file with each setting's help and its default, or an example where there
+/// is none. All of it is commented out.
 pub fn example() -> String {
     let mut out = String::new();
     for setting in SETTINGS {
         for line in help_lines(setting) {
             let _ = writeln!(out, "## {line}");
         }
-        let _ = writeln!(out, "# {} = {}\n", setting.name, written_default(setting));
+        let _ = writeln!(out, "# {} = {}\n", setting.name, sample(setting));
     }
     out.push_str("## Settings for SQL: current_setting('app.settings.NAME').\n");
     out.push_str("# app.settings.NAME = \"value\"\n");
@@ -82,6 +83,9 @@ fn write_facts(out: &mut String, setting: &Setting) {
         text => format!("`{text}`"),
     };
     let _ = writeln!(out, "| | |\n|---|---|\n| Type | {} |\n| Default | {default} |", setting.kind);
+    if !setting.example.is_empty() {
+        let _ = writeln!(out, "| Example | `{} = {}` |", setting.name, sample(setting));
+    }
     let _ = writeln!(out, "| Environment | `{}` |", setting.variable());
     if setting.in_database {
         let _ = writeln!(out, "| In the database | `pgrst.{}` |", setting.database_name());
@@ -96,15 +100,14 @@ fn write_facts(out: &mut String, setting: &Setting) {
     }
 }
 
-/// The default as it would stand in a file.
-fn written_default(setting: &Setting) -> String {
+/// A value as it would stand in a file.
+fn sample(setting: &Setting) -> String {
+    let value = if setting.example.is_empty() { setting.default } else { setting.example };
     match setting.kind {
-        "boolean" | "integer" | "seconds" if !setting.default.is_empty() => {
-            setting.default.to_owned()
-        }
+        "boolean" | "integer" | "seconds" => value.to_owned(),
         _ => {
             let mut text = String::new();
-            write_text(&mut text, setting.default);
+            write_text(&mut text, value);
             text
         }
     }
@@ -160,7 +163,8 @@ So do those that the function named by `db-pre-config` sets:
       select set_config('pgrst.db_schemas', 'api, reports', true)
     $$;
 
-When one of them is bad, none of them counts. `db-config = false` leaves all of them out.
+The role's win over the function's. When one of them is bad, none of them counts. `db-config =
+false` leaves all of them out.
 
 ## Reload
 
@@ -198,7 +202,8 @@ order. Where goldenkey differs from libpq:
   `keepalives_idle`, `keepalives_interval` or `keepalives_count` say otherwise.
 - `verify-full` looks for the host in the certificate's subject alternative names, not in its
   common name.
-- The database user defaults to the environment's `USER` or `LOGNAME`.
+- The database user defaults to `USER` or `LOGNAME` in the environment, then to the name of
+  the system's user.
 - Kerberos, revocation lists (`sslcrl`), encrypted keys (`sslpassword`), `requirepeer`,
   `require_auth` and abstract Unix sockets are not supported; asking for them stops the start.
 ";
