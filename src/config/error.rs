@@ -62,6 +62,9 @@ impl ConfigError {
             write!(f, " = {value:?}")?;
         }
         write!(f, " ({}): {}", self.source, self.reason)?;
+        if !self.reason.ends_with('.') {
+            f.write_char('.')?;
+        }
         match self.allowed.as_str() {
             "" => Ok(()),
             allowed => write!(f, " Allowed: {allowed}."),

@@ -100,6 +100,14 @@ impl Config {
     }
 }
 
+impl Default for Config {
+    /// The configuration without any source.
+    fn default() -> Self {
+        let loaded = Config::load(None, &Environment::default(), &[]);
+        loaded.expect("the table's defaults are valid, which a test checks").0
+    }
+}
+
 impl fmt::Debug for Config {
     /// The settings as in a file, without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

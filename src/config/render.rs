@@ -137,9 +137,10 @@ the configuration in force. This page is generated from the table of settings in
     db-pool      = 20
     db-plan-enabled = true
 
-A string stands in double quotes; `\\` begins an escape as in JSON, `$(NAME)` stands for an
-environment variable, and `$$` for a dollar. Numbers and booleans need no quotes. An empty
-string means that the setting is not set. A list is one string, separated by commas.
+A string stands in double quotes and ends on its line; in it, `\\` begins an escape as in
+JSON, `$(NAME)` stands for an environment variable, and `$$` for a dollar. Numbers and
+booleans need no quotes. An empty string means that the setting is not set. A list is one
+string, separated by commas.
 
 An unknown name is passed over with a warning. A bad value stops the start with a message
 that says what is allowed; a reload with one changes nothing. A number or boolean that is
