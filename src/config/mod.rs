@@ -1,6 +1,6 @@
 //! Configuration: from a file, the environment and the database to one typed [`Config`].
 //!
-//! [`settings`] is the one table of settings; reading, checking, `--dump-config`,
+//! [`SETTINGS`] is the one table of settings; reading, checking, `--dump-config`,
 //! `--example` and the reference page are all derived from it. A value in the database
 //! wins over the environment, which wins over the file.
 //! [`connection`] turns `db-uri` into connections.
