@@ -4,8 +4,10 @@
 //! writes a [`Response`] out, so that tests, benches and fuzzers call the application
 //! directly.
 
+use crate::cancel::Cancel;
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A request, whole: head and body are in memory.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The client's address; `None` on a Unix socket.
     pub peer: Option<IpAddr>,
+    /// Tells when the client goes away before it is answered; `None` when nobody watches it.
+    pub cancel: Option<Arc<Cancel>>,
 }
 
 /// Header fields in the order of the message. Names compare without regard to case.

@@ -1,0 +1,162 @@
+//! `goldenkey [CONFIG]`: the service, from start to the signal that ends it.
+
+use super::Failure;
+use super::logger;
+use crate::app::{App, Loader};
+use crate::config::{Config, Environment};
+use crate::http::{Request, Response};
+use crate::server::{Exchange, Handler, Listen, Server, Settings, Shutdown};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the configuration comes from, at the start and at each reload.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigSource {
+    /// The configuration file, if there is one.
+    pub path: Option<PathBuf>,
+    /// The environment, whose values win over the file's.
+    pub environment: Environment,
+}
+
+impl ConfigSource {
+    /// A file, if there is one, and the environment of this process.
+    pub fn of_process(path: Option<&Path>) -> Self {
+        ConfigSource { path: path.map(Path::to_owned), environment: Environment::of_process() }
+    }
+
+    /// Reads the configuration, without what is in the database; what was passed over goes
+    /// to standard error.
+    ///
+    /// # Errors
+    /// When a value cannot be used; the text names it and what is allowed.
+    pub fn load(&self) -> Result<Config, Failure> {
+        let (config, warnings) = Config::load(self.path.as_deref(), &self.environment, &[])
+            .map_err(|error| error.to_string())?;
+        for warning in warnings {
+            eprintln!("goldenkey: warning: {warning}");
+        }
+        Ok(config)
+    }
+}
+
+/// Serves until SIGINT or SIGTERM ends it.
+///
+/// # Errors
+/// When the configuration cannot be used or the address cannot be bound.
+pub fn serve(path: Option<&Path>) -> Result<(), Failure> {
+    Service::bind(ConfigSource::of_process(path))?.run()
+}
+
+/// A service that has its address, and does not answer yet.
+pub struct Service {
+    loader: Loader,
+    app: App,
+    server: Server,
+}
+
+impl Service {
+    /// Reads the configuration and binds the address.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used or the address cannot be bound.
+    pub fn bind(source: ConfigSource) -> Result<Service, Failure> {
+        let loader = Loader::new(source.path, source.environment);
+        let (config, _) = loader.config().map_err(|error| error.to_string())?;
+        logger::init(config.log_level);
+        let app = loader.start().map_err(|error| error.to_string())?;
+        let server = Server::bind(server_settings(&config))
+            .map_err(|error| cannot_listen(&config, error))?;
+        Ok(Service { loader, app, server })
+    }
+
+    /// The configuration at the start.
+    pub fn config(&self) -> Arc<Config> {
+        self.app.live().config.clone()
+    }
+
+    /// Answers requests until SIGINT or SIGTERM ends it.
+    ///
+    /// # Errors
+    /// When the service cannot be started.
+    pub fn run(self) -> Result<(), Failure> {
+        let Service { loader, app, server } = self;
+        let app = Arc::new(app);
+        let shutdown = server.shutdown_handle();
+        let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
+            .map_err(|error| Failure::io("cannot handle signals", error))?;
+        log::info!("listening on {}", server.address());
+        let loaded = app.clone();
+        std::thread::spawn(move || keep_loaded(&loader, &loaded, signals, &shutdown));
+        server.run(Arc::new(Answers(app))).map_err(|error| Failure::io("cannot serve", error))
+    }
+}
+
+/// Loads what requests are answered with, at the start and whenever a signal asks for it.
+fn keep_loaded(loader: &Loader, app: &App, mut signals: Signals, shutdown: &Shutdown) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            if let Err(error) = loader.load_until_loaded(app) {
+                eprintln!("goldenkey: {error}");
+                std::process::exit(1);
+            }
+        });
+        for signal in signals.forever() {
+            let loaded = match signal {
+                SIGUSR1 => loader.load_schema(app),
+                SIGUSR2 => loader.load(app),
+                _ => {
+                    shutdown.begin();
+                    continue;
+                }
+            };
+            if let Err(error) = loaded {
+                log::error!("{error}; what worked is kept");
+            }
+        }
+    });
+}
+
+/// The application as the server's handler.
+struct Answers(Arc<App>);
+
+impl Handler for Answers {
+    fn handle(&self, request: Request) -> Response {
+        self.0.handle(request)
+    }
+
+    fn finished(&self, exchange: &Exchange<'_>) {
+        logger::access(exchange);
+    }
+}
+
+fn server_settings(config: &Config) -> Settings {
+    let listen = match &config.server_unix_socket {
+        Some(path) => Listen::Unix { path: path.into(), mode: config.server_unix_socket_mode.0 },
+        None => Listen::Tcp { host: config.server_host.clone(), port: config.server_port },
+    };
+    Settings {
+        listen,
+        socket_activation: true,
+        reuse_port: config.server_reuseport,
+        gate: config.server_gate,
+        threads: config.server_threads,
+        body_max_bytes: usize::try_from(config.server_max_body_bytes).unwrap_or(usize::MAX),
+        shutdown_timeout: config.server_shutdown_timeout,
+    }
+}
+
+fn cannot_listen(config: &Config, error: io::Error) -> Failure {
+    let place = match &config.server_unix_socket {
+        Some(path) => path.clone(),
+        None => format!("{}, port {}", config.server_host, config.server_port),
+    };
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => " (end the program that uses it, or choose another port)",
+        ErrorKind::PermissionDenied => " (a port below 1024 takes root or a capability)",
+        _ => "",
+    };
+    Failure::io(format_args!("cannot listen on {place}"), error).with(hint)
+}

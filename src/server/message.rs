@@ -1,0 +1,160 @@
+//! The bytes of a response: status line, header fields and body framing (RFC 9112).
+
+use super::SERVER_NAME;
+use crate::http::{Body, Response};
+use serde_json::json;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+/// Header fields that the server itself decides.
+const OWN_FIELDS: [&str; 6] =
+    ["connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"];
+
+/// Bodies up to this size are put behind their head, to go out in one write.
+pub(super) const INLINE_BODY_MAX_BYTES: usize = 16 << 10;
+
+/// Writes the head of a response. `to_head` is whether it answers a `HEAD` request;
+/// `connection` is the value of its `Connection` field, when it has one.
+pub(super) fn write_head(
+    out: &mut Vec<u8>,
+    response: &Response,
+    to_head: bool,
+    connection: Option<&str>,
+) {
+    let reason = tiny_http::StatusCode(response.status).default_reason_phrase();
+    // Writing to a Vec cannot fail, here and below.
+    let _ = write!(out, "HTTP/1.1 {} {reason}\r\nServer: {SERVER_NAME}\r\nDate: ", response.status);
+    write_date(out);
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in &response.headers {
+        if is_field_name(name) && !is_own_field(name) && is_field_value(value) {
+            let _ = write!(out, "{name}: {value}\r\n");
+        }
+    }
+    if let Some(value) = connection {
+        let _ = write!(out, "Connection: {value}\r\n");
+    }
+    // What GET would have sent is not built for HEAD, so its length is not known.
+    if may_have_body(response.status) && !(to_head && response.body.is_empty()) {
+        let _ = write!(out, "Content-Length: {}\r\n", response.body.len());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The bytes of the body that follow the head on the wire.
+pub(super) fn sent_body(response: &Response, to_head: bool) -> &[u8] {
+    if to_head || !may_have_body(response.status) { &[] } else { response.body.as_bytes() }
+}
+
+/// Whether a response of that status has a body (RFC 9110, section 6.4.1).
+fn may_have_body(status: u16) -> bool {
+    !matches!(status, 100..=199 | 204 | 304)
+}
+
+/// An error of the server itself, in the form of the API's errors.
+pub(super) fn error_response(
+    status: u16,
+    code: &str,
+    message: &str,
+    details: Option<&str>,
+) -> Response {
+    let body = json!({"code": code, "details": details, "hint": null, "message": message});
+    Response {
+        status,
+        headers: vec![(
+            Cow::Borrowed("Content-Type"),
+            "application/json; charset=utf-8".to_owned(),
+        )],
+        body: Body::from(body.to_string()),
+    }
+}
+
+fn is_own_field(name: &str) -> bool {
+    OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Whether the name is a token (RFC 9110, section 5.6.2).
+pub(super) fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Whether the value cannot end its line; a function in the database may have made it.
+fn is_field_value(value: &str) -> bool {
+    !value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0))
+}
+
+/// Writes the current date; it is formatted once a second and thread.
+fn write_date(out: &mut Vec<u8>) {
+    thread_local! {
+        static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_secs();
+    DATE.with_borrow_mut(|(second, text)| {
+        if *second != now || text.is_empty() {
+            *second = now;
+            *text = httpdate::fmt_http_date(SystemTime::now());
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(response: &Response, to_head: bool) -> String {
+        let mut out = Vec::new();
+        write_head(&mut out, response, to_head, None);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn response(status: u16, body: &str) -> Response {
+        Response { status, headers: Vec::new(), body: body.to_owned().into() }
+    }
+
+    #[test]
+    fn a_response_names_server_date_and_length() {
+        let head = head(&response(200, "four"), false);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\nServer: goldenkey/"), "{head}");
+        assert!(head.contains("\r\nDate: ") && head.contains(" GMT\r\n"), "{head}");
+        assert!(head.ends_with("\r\nContent-Length: 4\r\n\r\n"), "{head}");
+    }
+
+    #[test]
+    fn statuses_without_a_body_have_no_length() {
+        for status in [204, 304] {
+            let response = response(status, "stray");
+            assert!(!head(&response, false).contains("Content-Length"));
+            assert!(sent_body(&response, false).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_empty_body_has_the_length_zero_except_for_head() {
+        assert!(head(&response(201, ""), false).contains("Content-Length: 0\r\n"));
+        assert!(!head(&response(200, ""), true).contains("Content-Length"));
+        assert!(head(&response(404, "lost"), true).contains("Content-Length: 4\r\n"));
+        assert!(sent_body(&response(404, "lost"), true).is_empty());
+    }
+
+    #[test]
+    fn fields_that_would_break_the_head_are_left_out() {
+        let mut response = response(200, "");
+        for (name, value) in [
+            ("X-Split", "a\r\nSet-Cookie: b"),
+            ("X Space", "a"),
+            ("Transfer-Encoding", "chunked"),
+            ("X-Good", "ä"),
+        ] {
+            response.headers.push((Cow::Borrowed(name), value.to_owned()));
+        }
+        let head = head(&response, false);
+        assert!(head.contains("X-Good: ä\r\n"), "{head}");
+        for left_out in ["Split", "Cookie", "Space", "Transfer-Encoding"] {
+            assert!(!head.contains(left_out), "{head}");
+        }
+    }
+}
