@@ -1,4 +1,4 @@
-//! 4. A write is acknowledged before its COMMIT is.
+//! Point 4: A write is acknowledged before its COMMIT is.
 
 use crate::SQL;
 use crate::support::{Cluster, Database, Request, Server, Settings, jwt, wait_for};
@@ -69,8 +69,8 @@ fn a_write_is_acknowledged_only_once_its_commit_is_through() {
     for (id, prefer) in (1..).zip(PREFERENCES) {
         let mut holder = database.connect();
         holder.batch_execute("begin; select pg_advisory_xact_lock(1)").expect("the lock is free");
+        let request = insert(id, "wait").header("Prefer", prefer);
         std::thread::scope(|scope| {
-            let request = insert(id, "wait").header("Prefer", prefer);
             let asking = scope.spawn(|| server.send(&request));
             let mut observer = database.connect();
             let waiting = wait_for(Duration::from_secs(10), || {

@@ -1,4 +1,4 @@
-//! 1. A request runs with another request's role, claims or settings.
+//! Point 1: A request runs with another request's role, claims or settings.
 
 use crate::SQL;
 use crate::support::{Cluster, Database, Request, Server, Settings, jwt, wait_for};

@@ -1,5 +1,6 @@
-//! 5. One client's slowness, size or number takes the service from the others.
-//! 7. A panic takes down more than its own request.
+//! Point 5: One client's slowness, size or number takes the service from the others.
+//!
+//! Point 7: A panic takes down more than its own request.
 
 use crate::SQL;
 use crate::support::{Cluster, Connection, Database, Request, Server, Settings, jwt};

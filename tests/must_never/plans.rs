@@ -1,4 +1,4 @@
-//! 1 again: a plan made for one role lets another one in. PostgreSQL checks USAGE of a
+//! Point 1 again: a plan made for one role lets another one in. PostgreSQL checks USAGE of a
 //! schema, and EXECUTE of a function that it inlines, only when the plan is made.
 
 use crate::SQL;

@@ -1,4 +1,4 @@
-//! 2. Client text reaches SQL other than through the two quoting functions, which hold also
+//! Point 2: Client text reaches SQL other than through the two quoting functions, which hold also
 //! with `standard_conforming_strings = off`.
 
 use crate::SQL;

@@ -1,4 +1,4 @@
-//! 6. A reload that fails replaces something that worked.
+//! Point 6: A reload that fails replaces something that worked.
 
 use crate::SQL;
 use crate::support::process::Signal;

@@ -1,4 +1,4 @@
-//! 3. A role other than the verified one is entered.
+//! Point 3: A role other than the verified one is entered.
 
 use crate::SQL;
 use crate::support::{Cluster, Request, Server, Settings, jwt};
