@@ -5,7 +5,6 @@
 
 pub mod auth;
 pub mod cancel;
-pub mod cancel;
 pub mod cli;
 pub mod config;
 pub mod config;
