@@ -4,9 +4,9 @@
 //! [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
 pub mod auth;
+pub mod config;
 pub mod cancel;
 pub mod cli;
-pub mod config;
 pub mod config;
 pub mod error;
 pub mod http;

@@ -50,12 +50,7 @@ pub struct Statement<'a> {
 const SOURCE: &str = "pgrst_source";
 
 /// Writes the statement of a plan.
-pub fn write<'a>(
-    plan: &Plan<'a>,
-    request: &'a ApiRequest,
-    schema: &'a SchemaCache,
-    max_rows: Option<u64>,
-) -> Statement<'a> {
+pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, schema: &'a SchemaCache, max_rows: Option<u64>) -> Statement<'a> {
     let writer = Writer { request, schema, max_rows };
     match plan {
         Plan::Read(read) => writer.read(read),
@@ -181,12 +176,7 @@ impl<'a> Writer<'a> {
         encoding
     }
 
-    fn push_total(
-        &self,
-        sql: &mut Sql<'a>,
-        root: &ReadNode<'a>,
-        source: select::PushSource<'_, 'a>,
-    ) {
+    fn push_total(&self, sql: &mut Sql<'a>, root: &ReadNode<'a>, source: select::PushSource<'_, 'a>) {
         match self.request.preferences.count {
             None | Some(Count::Planned) => {
                 sql.push("NULL");
@@ -220,8 +210,10 @@ impl<'a> Writer<'a> {
         media: &MediaChoice<'a>,
         encoding: BodyEncoding,
     ) -> Statement<'a> {
-        let estimated =
-            matches!(self.request.preferences.count, Some(Count::Planned | Count::Estimated));
+        let estimated = matches!(
+            self.request.preferences.count,
+            Some(Count::Planned | Count::Estimated)
+        );
         let estimate = (estimated && media.plan.is_none()).then(|| {
             let mut sql = Sql::new();
             sql.push("EXPLAIN (FORMAT JSON) ");
