@@ -4,13 +4,15 @@
 //! [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
 pub mod auth;
-pub mod config;
 pub mod cancel;
 pub mod cli;
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod plan;
+pub mod pool;
 pub mod query;
 pub mod request;
 pub mod schema;
 pub mod server;
+pub mod transaction;

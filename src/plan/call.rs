@@ -4,7 +4,7 @@ use super::media::{self, MediaChoice};
 use super::read::{Planner, ReadNode};
 use super::{Settings, nearest};
 use crate::error::{Error, Result};
-use crate::request::{ApiRequest, JsonShape, MediaType, Method, Payload};
+use crate::request::{ApiRequest, MediaType, Method, Payload};
 use crate::schema::{Parameter, Returned, Routine, SchemaCache};
 
 /// A planned call.
@@ -79,7 +79,7 @@ pub fn find_routine<'a>(
 }
 
 fn check_max_affected(routine: &Routine, request: &ApiRequest) -> Result<()> {
-    if request.preferences.effective_max_affected().is_some() && !routine.returns.is_set {
+    if request.preferences.enforced_max_affected().is_some() && !routine.returns.is_set {
         return Err(Error::new(
             400,
             "PGRST128",
@@ -107,12 +107,9 @@ impl<'a, 'n> Invocation<'a, 'n> {
                 keys.push(key);
             }
         };
-        match (&request.query.columns, &request.payload) {
-            (Some(columns), Some(_)) => columns.iter().for_each(|c| add(c)),
-            (_, Some(Payload::Json { shape, .. })) => shape.keys().iter().for_each(|k| add(k)),
-            (_, Some(Payload::Form(pairs))) => pairs.iter().for_each(|(k, _)| add(k)),
-            (_, Some(Payload::Raw(_))) => {}
-            (_, None) => request.query.arguments.iter().for_each(|(k, _)| add(k)),
+        match &request.payload {
+            Some(payload) => payload.keys().into_iter().for_each(add),
+            None => request.query.arguments.iter().for_each(|(key, _)| add(key)),
         }
         Self { name, request, keys, is_post: request.method == Method::Post }
     }
@@ -267,9 +264,4 @@ fn ambiguous(candidates: &[&Routine]) -> Error {
         "Try renaming the parameters or the function itself in the database so function \
          overloading can be resolved",
     )
-}
-
-/// Whether a JSON body holds objects whose members can be arguments.
-pub fn has_arguments(shape: &JsonShape) -> bool {
-    !shape.keys().is_empty()
 }

@@ -6,7 +6,7 @@
 use super::Settings;
 use crate::error::{Error, Result};
 use crate::request::ast::SelectItem;
-use crate::request::{ApiRequest, MediaType, PlanMediaType};
+use crate::request::{self, ApiRequest, MediaType};
 use crate::schema::{MediaHandler, QualifiedName, Relation, ReturnType, Returned, SchemaCache};
 
 /// Domains whose values are bodies of any media type.
@@ -20,7 +20,7 @@ pub struct MediaChoice<'a> {
     /// The `Content-Type` of the response.
     pub content_type: String,
     /// Whether the execution plan is asked for instead of the body.
-    pub plan: Option<&'a PlanMediaType>,
+    pub plan: Option<&'a request::Plan>,
 }
 
 /// How rows become a body.
@@ -125,7 +125,7 @@ impl<'a> Negotiation<'a, '_> {
         let built_in = match accepted {
             MediaType::SingularJson { nulls_stripped: false } => BodyFormat::Object,
             MediaType::SingularJson { nulls_stripped: true } => BodyFormat::ObjectStripped,
-            MediaType::ArrayJsonStripped => BodyFormat::JsonStripped,
+            MediaType::ArrayJsonStrip => BodyFormat::JsonStripped,
             _ => return self.handler(accepted).or_else(|| built_in(accepted)),
         };
         Some((built_in, accepted.content_type()))
@@ -133,7 +133,7 @@ impl<'a> Negotiation<'a, '_> {
 
     /// What the database has for a media type.
     fn handler(&self, accepted: &MediaType) -> Option<(BodyFormat<'a>, String)> {
-        let name = accepted.essence();
+        let name = accepted.to_string();
         if let Some(domain) = self.subject.scalar {
             let scalar = BodyFormat::Scalar { binary: self.schema.binary_domains.contains(domain) };
             if &*domain.name == ANY {

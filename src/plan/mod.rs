@@ -12,10 +12,10 @@ mod relationship;
 mod spread;
 mod suggest;
 
-pub use call::{ArgumentSource, CallPlan};
+pub use call::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN, find_routine};
 pub use filter::{Comparand, ResolvedCondition, ResolvedField, ResolvedFilter, ResolvedLogic};
-pub use media::{BodyFormat, MediaChoice, negotiate};
-pub use mutate::{ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn};
+pub use media::{BodyFormat, MediaChoice, Subject, negotiate, not_available};
+pub use mutate::{BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn};
 pub use read::{
     EmbedNode, EmbedRole, OutputColumn, ReadNode, ResolvedOrder, SelectedField, SelectedValue,
 };

@@ -6,7 +6,7 @@ use super::read::{Planner, ReadNode};
 use super::{Settings, find_relation};
 use crate::error::{Error, Result};
 use crate::request::ast::{Condition, Operation, Operator};
-use crate::request::{ApiRequest, JsonShape, Method, Payload, Representation, Resolution};
+use crate::request::{ApiRequest, Method, Missing, Payload, Preferences, Representation, Resolution};
 use crate::schema::{Column, QualifiedName, Relation, SchemaCache};
 
 /// A planned change.
@@ -97,7 +97,7 @@ pub fn plan<'a>(
         Method::Put => Mutation::Insert(put(relation, request, schema)?),
         Method::Patch => Mutation::Update {
             columns: columns_of_body(relation, request, schema)?,
-            defaults: request.preferences.missing_default(),
+            defaults: takes_defaults(&request.preferences),
             conditions: conditions(relation, request, schema, &returned),
         },
         Method::Delete => {
@@ -150,7 +150,7 @@ fn insert<'a>(
     });
     Ok(InsertPlan {
         columns: columns_of_body(relation, request, schema)?,
-        defaults: request.preferences.missing_default(),
+        defaults: takes_defaults(&request.preferences),
         conflict,
         conditions: Vec::new(),
         is_put: false,
@@ -162,13 +162,6 @@ fn put<'a>(
     request: &'a ApiRequest,
     schema: &'a SchemaCache,
 ) -> Result<InsertPlan<'a>> {
-    if request.has_limits_for_put() {
-        return Err(Error::new(
-            400,
-            "PGRST114",
-            "limit/offset querystring parameters are not allowed for PUT",
-        ));
-    }
     let filters = &request.query.filters;
     let key = key_columns(relation);
     let is_key = |c: &Condition| filtered_by_equality(c).is_some_and(|name| key.contains(&name));
@@ -190,7 +183,7 @@ fn put<'a>(
         .collect();
     Ok(InsertPlan {
         columns: columns_of_body(relation, request, schema)?,
-        defaults: request.preferences.missing_default(),
+        defaults: takes_defaults(&request.preferences),
         conflict: Some(ConflictAction { columns: key, merge: true }),
         conditions,
         is_put: true,
@@ -223,10 +216,9 @@ fn columns_of_body<'a>(
     request: &'a ApiRequest,
     schema: &'a SchemaCache,
 ) -> Result<Vec<TypedColumn<'a>>> {
-    let keys: &[String] = match (&request.query.columns, &request.payload) {
-        (Some(columns), _) => columns,
-        (None, Some(Payload::Json { shape, .. })) => shape.keys(),
-        (None, _) => &[],
+    let keys: &[String] = match &request.payload {
+        Some(Payload::Json(json)) => &json.keys,
+        _ => &[],
     };
     let mut columns: Vec<TypedColumn> = Vec::with_capacity(keys.len());
     for key in keys {
@@ -246,12 +238,6 @@ fn columns_of_body<'a>(
     Ok(columns)
 }
 
-impl JsonShape {
-    /// The keys of the body's objects.
-    pub fn keys(&self) -> &[String] {
-        match self {
-            JsonShape::Object { keys } | JsonShape::Array { keys, .. } => keys,
-            JsonShape::Scalar => &[],
-        }
-    }
+fn takes_defaults(preferences: &Preferences) -> bool {
+    preferences.missing == Some(Missing::Default)
 }

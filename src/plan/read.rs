@@ -6,7 +6,7 @@ use super::{Settings, relationship, spread};
 use crate::error::{Error, Result};
 use crate::request::ApiRequest;
 use crate::request::ast::{
-    Aggregate, Direction, Embed, EmbedPath, JoinType, JsonOperand, NullsOrder, OrderTerm, Query,
+    Aggregate, Condition, Direction, Embed, EmbedPath, JoinType, JsonOperand, NullsOrder, OrderTerm, Query,
     SelectField, SelectItem,
 };
 use crate::schema::{QualifiedName, Relation, Relationship, SchemaCache};
@@ -161,6 +161,7 @@ impl<'a, 's> Planner<'a, 's> {
         let mut root = self.root(Some(&relation.name), alias, Some(relation))?;
         self.place_conditions(&mut root, &self.request.query.filters)?;
         self.place_order_and_limits(&mut root)?;
+        self.place_range(&mut root);
         restrict(&mut root, self.settings.max_rows, true);
         Ok((root, self.deprecated_names))
     }
@@ -170,9 +171,8 @@ impl<'a, 's> Planner<'a, 's> {
     pub fn mutation_result(
         mut self,
         relation: &'a Relation,
-        alias: &'static str,
     ) -> Result<(ReadNode<'a>, Vec<(&'a str, &'a str)>)> {
-        let mut root = self.root(None, Cow::Borrowed(alias), Some(relation))?;
+        let mut root = self.root(None, Cow::Borrowed(&*relation.name.name), Some(relation))?;
         let below: Vec<_> = self.request.query.filters.iter().filter(|(p, _)| !p.is_empty()).collect();
         for (path, condition) in below {
             self.place_condition(&mut root, path, condition)?;
@@ -182,21 +182,23 @@ impl<'a, 's> Planner<'a, 's> {
         Ok((root, self.deprecated_names))
     }
 
-    /// Plans the presentation of the rows that a function gives. `filters` are those of
-    /// the query string that are not its arguments.
+    /// Plans the presentation of the rows that a function gives.
     pub fn call_result(
         mut self,
         relation: Option<&'a Relation>,
-        alias: &'static str,
-        filters: impl Iterator<Item = &'a (EmbedPath, crate::request::ast::Condition)>,
+        alias: &'a str,
     ) -> Result<(ReadNode<'a>, Vec<(&'a str, &'a str)>)> {
         let mut root = self.root(None, Cow::Borrowed(alias), relation)?;
-        for (path, condition) in filters {
-            self.place_condition(&mut root, path, condition)?;
-        }
+        self.place_conditions(&mut root, &self.request.query.filters)?;
         self.place_order_and_limits(&mut root)?;
+        self.place_range(&mut root);
         restrict(&mut root, self.settings.max_rows, true);
         Ok((root, self.deprecated_names))
+    }
+
+    fn place_range(&self, root: &mut ReadNode<'a>) {
+        root.limit = self.request.range.limit.map(count_of_rows);
+        root.offset = count_of_rows(self.request.range.offset);
     }
 
     fn query(&self) -> &'a Query {
@@ -348,7 +350,7 @@ impl<'a, 's> Planner<'a, 's> {
     fn place_conditions(
         &mut self,
         root: &mut ReadNode<'a>,
-        conditions: &'a [(EmbedPath, crate::request::ast::Condition)],
+        conditions: &'a [(EmbedPath, Condition)],
     ) -> Result<()> {
         conditions.iter().try_for_each(|(path, c)| self.place_condition(root, path, c))
     }
@@ -357,7 +359,7 @@ impl<'a, 's> Planner<'a, 's> {
         &mut self,
         root: &mut ReadNode<'a>,
         path: &'a EmbedPath,
-        condition: &'a crate::request::ast::Condition,
+        condition: &'a Condition,
     ) -> Result<()> {
         let schema = self.schema;
         let node = self.node_at(root, path)?;
@@ -376,13 +378,11 @@ impl<'a, 's> Planner<'a, 's> {
             }
         }
         for (path, limit) in query.limit.iter().filter(|(path, _)| !path.is_empty()) {
-            self.node_at(root, path)?.limit = Some(*limit as u64);
+            self.node_at(root, path)?.limit = Some(count_of_rows(*limit));
         }
         for (path, offset) in query.offset.iter().filter(|(path, _)| !path.is_empty()) {
-            self.node_at(root, path)?.offset = *offset as u64;
+            self.node_at(root, path)?.offset = count_of_rows(*offset);
         }
-        root.limit = self.request.range.limit;
-        root.offset = self.request.range.offset;
         Ok(())
     }
 
@@ -472,6 +472,11 @@ fn restrict(node: &mut ReadNode, max_rows: Option<u64>, this_level: bool) {
     for embed in &mut node.embeds {
         restrict(&mut embed.node, max_rows, !embed.relationship.is_to_one());
     }
+}
+
+/// A number of rows; parsing has refused negative ones.
+fn count_of_rows(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 /// The name of a field in the result.

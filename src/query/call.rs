@@ -3,7 +3,7 @@
 use super::mutate::json_of;
 use super::sql::Sql;
 use crate::plan::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN};
-use crate::request::{JsonShape, Payload};
+use crate::request::{Payload, PayloadShape};
 use crate::schema::{Parameter, Returned};
 
 /// The alias of the body's row.
@@ -78,14 +78,14 @@ fn push_direct<'a>(sql: &mut Sql<'a>, parameter: &Parameter, values: &[&'a str])
 
 fn push_raw<'a>(sql: &mut Sql<'a>, parameter: &Parameter, payload: &'a Option<Payload>) {
     match payload {
-        Some(Payload::Json { text, .. }) => {
+        Some(Payload::Json(json)) => {
+            sql.value(json.text.as_str()).push("::").push(&parameter.cast_type);
+        }
+        Some(Payload::Text(text)) => {
             sql.value(text.as_str()).push("::").push(&parameter.cast_type);
         }
-        Some(Payload::Raw(bytes)) if &*parameter.data_type == "bytea" => {
+        Some(Payload::Bytes(bytes)) => {
             sql.push("decode(").value(hex(bytes)).push(", 'hex')");
-        }
-        Some(Payload::Raw(bytes)) => {
-            sql.value(String::from_utf8_lossy(bytes)).push("::").push(&parameter.cast_type);
         }
         Some(Payload::Form(_)) | None => {
             sql.push("NULL::").push(&parameter.cast_type);
@@ -95,11 +95,8 @@ fn push_raw<'a>(sql: &mut Sql<'a>, parameter: &Parameter, payload: &'a Option<Pa
 
 /// The body's (first) object as a typed row.
 fn push_body_row<'a>(sql: &mut Sql<'a>, parameters: &[&Parameter], payload: &'a Option<Payload>) {
-    let (text, is_array) = match json_of(payload) {
-        Some((text, JsonShape::Object { .. })) => (text, false),
-        Some((text, _)) => (text, true),
-        None => ("{}", false),
-    };
+    let (text, shape) = json_of(payload).unwrap_or(("{}", PayloadShape::Object));
+    let is_array = shape == PayloadShape::Objects;
     sql.push("(SELECT * FROM ");
     sql.push(if is_array { "json_to_recordset(" } else { "json_to_record(" });
     sql.value(text).push("::json) AS ").identifier(BODY).push("(");

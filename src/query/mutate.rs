@@ -6,7 +6,7 @@ use crate::plan::{
     EmbedNode, InsertPlan, MutatePlan, Mutation, ReadNode, ResolvedCondition, SelectedValue,
     TypedColumn,
 };
-use crate::request::{JsonShape, Payload};
+use crate::request::{JsonPayload, Payload, PayloadShape};
 use crate::schema::{Cardinality, QualifiedName, RelationshipKind};
 
 /// The alias of the body's rows.
@@ -66,13 +66,13 @@ fn push_insert<'a>(
 /// One row for each (empty) object of the body.
 fn push_rows_of_defaults<'a>(sql: &mut Sql<'a>, payload: &'a Option<Payload>) {
     match json_of(payload) {
-        Some((_, JsonShape::Object { .. })) => {
+        Some((_, PayloadShape::Object)) => {
             sql.push(" DEFAULT VALUES");
         }
-        Some((text, JsonShape::Array { .. })) => {
+        Some((text, PayloadShape::Objects)) => {
             sql.push(" SELECT FROM json_array_elements(").value(text).push("::json)");
         }
-        Some((_, JsonShape::Scalar)) | None => {
+        None => {
             sql.push(" SELECT FROM json_array_elements('[]')");
         }
     }
@@ -121,11 +121,8 @@ fn push_body_rows<'a>(
     payload: &'a Option<Payload>,
     only_first: bool,
 ) {
-    let (text, is_array) = match json_of(payload) {
-        Some((text, JsonShape::Array { .. } | JsonShape::Scalar)) => (text, true),
-        Some((text, JsonShape::Object { .. })) => (text, false),
-        None => ("[]", true),
-    };
+    let (text, shape) = json_of(payload).unwrap_or(("[]", PayloadShape::Objects));
+    let is_array = shape == PayloadShape::Objects;
     if defaults {
         match is_array {
             true => sql.push("jsonb_array_elements(").value(text).push("::jsonb) AS "),
@@ -278,12 +275,15 @@ fn join_columns<'n>(embed: &'n EmbedNode) -> Option<Vec<&'n str>> {
     Some(pairs.iter().map(|(source, _)| &**source).collect())
 }
 
-/// The JSON text of the body and its shape.
-pub fn json_of(payload: &Option<Payload>) -> Option<(&str, &JsonShape)> {
-    match payload {
-        Some(Payload::Json { text, shape }) => Some((text, shape)),
-        _ => None,
-    }
+/// The JSON text of the body and its shape. PostgreSQL judges a text that was not looked
+/// at: all but an object is taken for an array.
+pub fn json_of(payload: &Option<Payload>) -> Option<(&str, PayloadShape)> {
+    let Some(Payload::Json(JsonPayload { text, shape, .. })) = payload else { return None };
+    let guessed = match text.trim_start().starts_with('{') {
+        true => PayloadShape::Object,
+        false => PayloadShape::Objects,
+    };
+    Some((text, shape.unwrap_or(guessed)))
 }
 
 /// Appends the key of the first changed row as a JSON array of texts.

@@ -10,8 +10,8 @@ use crate::plan::{
     BodyFormat, CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan,
     SCALAR_COLUMN,
 };
-use crate::request::{ApiRequest, Count, Method, PlanMediaType, Representation};
-use crate::schema::{QualifiedName, Returned, SchemaCache};
+use crate::request::{self, ApiRequest, Count, Method, PlanFormat, Representation};
+use crate::schema::{QualifiedName, Returned};
 
 /// The columns of a result, by index.
 pub struct Column;
@@ -50,8 +50,8 @@ pub struct Statement<'a> {
 const SOURCE: &str = "pgrst_source";
 
 /// Writes the statement of a plan.
-pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, schema: &'a SchemaCache, max_rows: Option<u64>) -> Statement<'a> {
-    let writer = Writer { request, schema, max_rows };
+pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, max_rows: Option<u64>) -> Statement<'a> {
+    let writer = Writer { request, max_rows };
     match plan {
         Plan::Read(read) => writer.read(read),
         Plan::Mutate(mutation) => writer.mutate(mutation),
@@ -61,7 +61,6 @@ pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, schema: &'a SchemaCac
 
 struct Writer<'a> {
     request: &'a ApiRequest,
-    schema: &'a SchemaCache,
     max_rows: Option<u64>,
 }
 
@@ -262,8 +261,11 @@ fn start<'a>(media: &MediaChoice<'a>) -> Sql<'a> {
     sql
 }
 
-fn push_explain(sql: &mut Sql, plan: &PlanMediaType) {
-    sql.push("EXPLAIN (FORMAT ").push(if plan.json { "JSON" } else { "TEXT" });
+fn push_explain(sql: &mut Sql, plan: &request::Plan) {
+    sql.push("EXPLAIN (FORMAT ").push(match plan.format {
+        PlanFormat::Json => "JSON",
+        PlanFormat::Text => "TEXT",
+    });
     let options = [
         (plan.options.analyze, ", ANALYZE"),
         (plan.options.verbose, ", VERBOSE"),

@@ -142,6 +142,11 @@ impl Preferences {
         }
     }
 
+    /// The rows that may be affected: `max-affected` counts with `handling=strict` only.
+    pub fn enforced_max_affected(&self) -> Option<i64> {
+        self.max_affected.filter(|_| self.handling == Some(Handling::Strict))
+    }
+
     /// Errors with `PGRST122` when preferences are not understood and `handling=strict` is set.
     pub fn refuse_invalid(&self) -> Result<()> {
         if self.handling != Some(Handling::Strict) || self.invalid.is_empty() {

@@ -113,5 +113,8 @@ fn read_schemas(
         schemas.insert(name, schema);
         Ok(())
     })?;
+    for missing in names.iter().filter(|name| !schemas.contains_key(name.as_str())) {
+        log::warn!("the schema {missing:?}, which is to be exposed, does not exist");
+    }
     Ok(schemas)
 }

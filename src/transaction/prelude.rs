@@ -7,7 +7,8 @@ use crate::auth::Identity;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::query::quote::{identifier, literal};
-use crate::request::ApiRequest;
+use crate::http::Headers;
+use crate::request::{ApiRequest, cookies_json, headers_json};
 use crate::schema::{Routine, SchemaCache};
 
 /// `SET ROLE none` would mean the login role, whatever role of that name there is.
@@ -55,6 +56,8 @@ pub struct Prelude<'a> {
     pub identity: &'a Identity,
     /// What is asked.
     pub request: &'a ApiRequest,
+    /// The header fields, for `request.headers` and `request.cookies`.
+    pub headers: &'a Headers,
     /// The search path, as SQL.
     pub search_path: &'a str,
     /// What the role brings.
@@ -73,9 +76,7 @@ impl Prelude<'_> {
         if role.eq_ignore_ascii_case(RESERVED_ROLE) {
             return Err(reserved_role(role));
         }
-        out.push_str("SET LOCAL search_path=");
-        out.push_str(self.search_path);
-        out.push(';');
+        push_role_setting(out, "search_path", self.search_path);
         if let Some(settings) = self.schema.role_settings.get(role.as_str()) {
             for (name, value) in &settings.settings {
                 push_role_setting(out, name, value);
@@ -84,8 +85,8 @@ impl Prelude<'_> {
         out.push_str(self.identity.sql.get_or_init(|| self.identity_text()));
         push_setting(out, &["request.method"], self.request.method.as_str());
         push_setting(out, &["request.path"], &self.request.path);
-        push_setting(out, &["request.headers"], &self.request.headers_json);
-        push_setting(out, &["request.cookies"], &self.request.cookies_json);
+        push_setting(out, &["request.headers"], &headers_json(self.headers));
+        push_setting(out, &["request.cookies"], &cookies_json(self.headers));
         out.push_str(&self.settings.app_settings);
         if let Some(timezone) = &self.request.preferences.timezone {
             push_setting(out, &["timezone"], timezone);
