@@ -124,6 +124,7 @@ impl Pool {
             client,
             statements: StatementCache::default(),
             in_doubt: false,
+            connector: self.shared.connector.clone(),
             generation,
             used_at: Instant::now(),
         });
@@ -252,12 +253,23 @@ pub struct Connection {
     /// sent and unset once the session is known to be clean, so that an error, a timeout
     /// or a panic between the two closes the connection.
     pub in_doubt: bool,
+    connector: Connector,
     generation: u64,
     /// When it was last known to work.
     pub used_at: Instant,
 }
 
 impl Connection {
+    /// What stops the statement that runs in this session, from another thread.
+    pub fn canceller(&self) -> impl FnOnce() + Send + 'static {
+        let (token, connector) = (self.client.cancel_token(), self.connector.clone());
+        move || {
+            if let Err(error) = connector.cancel(&token) {
+                log::warn!("could not cancel a query: {error}");
+            }
+        }
+    }
+
     fn is_alive(&mut self) -> bool {
         if self.in_doubt || self.client.is_closed() {
             return false;

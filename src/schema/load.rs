@@ -89,6 +89,7 @@ fn read(
         schemas,
         representations: handlers::read_representations(transaction)?,
         handlers: handlers::read_media_handlers(transaction, options.schemas)?,
+        binary_domains: handlers::read_binary_domains(transaction)?,
         role_settings: roles::read(transaction, server_version_num)?,
         server_version_num,
     })

@@ -126,10 +126,7 @@ impl Transaction<'_> {
         connection: &mut Connection,
         message: &str,
     ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let _guard = self.cancel.map(|cancel| {
-            let token = connection.cancel_token();
-            cancel.on_cancel(move || token.cancel())
-        });
+        let _guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
         connection.client.simple_query(message)
     }
 
