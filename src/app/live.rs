@@ -49,7 +49,7 @@ impl Live {
     /// # Errors
     /// When a key or path of the authentication settings cannot be used.
     pub fn new(config: Config, lasting: &Lasting) -> Result<(Self, Vec<String>), KeyError> {
-        let (authenticator, warnings) = Authenticator::new(auth_settings(&config, lasting))?;
+        let (authenticator, warnings) = Authenticator::new(auth_settings(&config, lasting)?)?;
         let prelude = PreludeSettings::new(&config);
         let search_paths = config
             .db_schemas
@@ -107,9 +107,11 @@ impl Live {
     }
 }
 
-fn auth_settings(config: &Config, lasting: &Lasting) -> auth::Settings {
-    auth::Settings {
+fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, KeyError> {
+    Ok(auth::Settings {
         secret: config.jwt_secret.clone(),
+        jwks_url: config.jwt_jwks_url.clone(),
+        issuers: config.jwt_issuers.as_deref().map(read_file).transpose()?,
         audience: config.jwt_aud.clone(),
         audience_required: config.jwt_aud_required,
         role_claim_key: config.jwt_role_claim_key.clone(),
@@ -117,5 +119,10 @@ fn auth_settings(config: &Config, lasting: &Lasting) -> auth::Settings {
         cache_max_entries: config.jwt_cache_max_entries,
         cache_counters: lasting.cache_counters.clone(),
         deny_list: lasting.deny_list.clone(),
-    }
+    })
+}
+
+fn read_file(path: &str) -> Result<String, KeyError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| KeyError::new(format!("jwt-issuers: cannot read {path}: {error}")))
 }

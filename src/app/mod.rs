@@ -102,7 +102,7 @@ impl App {
         }
         let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
         if api.resource == Resource::Root {
-            return crate::response::openapi::answer(&api, schema, live);
+            return Err(plan::unsupported_method(api.method.as_str()));
         }
         let plan = plan::plan(&api, schema, &live.plan_settings)?;
         let statement = query::write(&plan, &api, live.plan_settings.max_rows);

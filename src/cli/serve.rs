@@ -1,10 +1,16 @@
 //! `goldenkey [CONFIG]`: the service, from start to the signal that ends it.
 
 use super::Failure;
+use super::logger;
+use crate::app::{App, Loader};
 use crate::config::{Config, Environment};
-use crate::server::{Listen, Server, Settings};
+use crate::http::{Request, Response};
+use crate::server::{Exchange, Handler, Listen, Server, Settings, Shutdown};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the configuration comes from, at the start and at each reload.
 #[derive(Debug, Clone, Default)]
@@ -45,9 +51,9 @@ pub fn serve(path: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// A service that has its address, and does not answer yet.
-#[derive(Debug)]
 pub struct Service {
-    config: Config,
+    loader: Loader,
+    app: App,
     server: Server,
 }
 
@@ -57,15 +63,18 @@ impl Service {
     /// # Errors
     /// When the configuration cannot be used or the address cannot be bound.
     pub fn bind(source: ConfigSource) -> Result<Service, Failure> {
-        let config = source.load()?;
+        let loader = Loader::new(source.path, source.environment);
+        let (config, _) = loader.config().map_err(|error| error.to_string())?;
+        logger::init(config.log_level);
+        let app = loader.start().map_err(|error| error.to_string())?;
         let server = Server::bind(server_settings(&config))
             .map_err(|error| cannot_listen(&config, error))?;
-        Ok(Service { config, server })
+        Ok(Service { loader, app, server })
     }
 
     /// The configuration at the start.
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        self.app.live().config.clone()
     }
 
     /// Answers requests until SIGINT or SIGTERM ends it.
@@ -73,23 +82,53 @@ impl Service {
     /// # Errors
     /// When the service cannot be started.
     pub fn run(self) -> Result<(), Failure> {
-        let shutdown = self.server.shutdown_handle();
-        let mut signals = signal_hook::iterator::Signals::new([libc::SIGINT, libc::SIGTERM])
+        let Service { loader, app, server } = self;
+        let app = Arc::new(app);
+        let shutdown = server.shutdown_handle();
+        let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
             .map_err(|error| Failure::io("cannot handle signals", error))?;
-        std::thread::spawn(move || {
-            for _ in signals.forever() {
-                shutdown.begin();
+        log::info!("listening on {}", server.address());
+        let loaded = app.clone();
+        std::thread::spawn(move || keep_loaded(&loader, &loaded, signals, &shutdown));
+        server.run(Arc::new(Answers(app))).map_err(|error| Failure::io("cannot serve", error))
+    }
+}
+
+/// Loads what requests are answered with, at the start and whenever a signal asks for it.
+fn keep_loaded(loader: &Loader, app: &App, mut signals: Signals, shutdown: &Shutdown) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            if let Err(error) = loader.load_until_loaded(app) {
+                eprintln!("goldenkey: {error}");
+                std::process::exit(1);
             }
         });
-        struct Unassembled;
-        impl crate::server::Handler for Unassembled {
-            fn handle(&self, _: crate::http::Request) -> crate::http::Response {
-                crate::http::Response { status: 503, ..Default::default() }
+        for signal in signals.forever() {
+            let loaded = match signal {
+                SIGUSR1 => loader.load_schema(app),
+                SIGUSR2 => loader.load(app),
+                _ => {
+                    shutdown.begin();
+                    continue;
+                }
+            };
+            if let Err(error) = loaded {
+                log::error!("{error}; what worked is kept");
             }
         }
-        self.server
-            .run(std::sync::Arc::new(Unassembled))
-            .map_err(|error| Failure::io("cannot serve", error))
+    });
+}
+
+/// The application as the server's handler.
+struct Answers(Arc<App>);
+
+impl Handler for Answers {
+    fn handle(&self, request: Request) -> Response {
+        self.0.handle(request)
+    }
+
+    fn finished(&self, exchange: &Exchange<'_>) {
+        logger::access(exchange);
     }
 }
 

@@ -184,7 +184,7 @@ settings! {
     "jwt-cache-max-entries" => jwt_cache_max_entries: usize = "1000" [reloadable, in_database];
     /// The issuers whose tokens are accepted: a token's `iss` must be one of them. Any
     /// when not set.
-    "jwt-issuers" => jwt_issuers: Vec<String> = ""
+    "jwt-issuers" => jwt_issuers: Option<String> = ""
         [reloadable, in_database, own, example("https://login.example.com")];
     /// The address of a JSON Web Key Set, fetched at start and when a token names a key
     /// that is not in it.
