@@ -3,6 +3,7 @@
 //! The library holds everything; `main` only parses the command line and runs a command of
 //! [`cli`]. `ARCHITECTURE.md` is the map of the modules and their direction.
 
+pub mod auth;
 pub mod cancel;
 pub mod cli;
 pub mod config;
