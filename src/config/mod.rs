@@ -18,6 +18,7 @@
 
 mod check;
 mod choice;
+pub mod connection;
 mod error;
 mod file;
 mod nearest;
