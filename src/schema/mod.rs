@@ -3,14 +3,17 @@
 //! [`SchemaCache`] is immutable once loaded; a reload builds a new one and swaps it.
 //! Planning looks things up by exposed schema and name; nothing here is per request.
 
+mod load;
 mod relation;
 mod relationship;
 mod routine;
 
+pub use load::LoadOptions;
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, Junction, Relationship, RelationshipKind};
 pub use routine::{IsolationLevel, Parameter, ReturnType, Returned, Routine, Volatility};
 
+use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -41,7 +44,7 @@ impl fmt::Display for QualifiedName {
 }
 
 /// What the exposed schemas of a database hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct SchemaCache {
     /// The exposed schemas by name.
     pub schemas: HashMap<Box<str>, ExposedSchema>,
@@ -58,7 +61,7 @@ pub struct SchemaCache {
 }
 
 /// One exposed schema.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct ExposedSchema {
     /// The schema's comment.
     pub description: Option<String>,
@@ -69,7 +72,7 @@ pub struct ExposedSchema {
 }
 
 /// Settings that a role brings to its transactions.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RoleSettings {
     /// `default_transaction_isolation` of the role.
     pub isolation: Option<IsolationLevel>,
@@ -79,7 +82,7 @@ pub struct RoleSettings {
 
 /// Casts that present a domain otherwise than PostgreSQL does. Types are written as
 /// `format_type` writes them with an empty search path.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Representations {
     /// Function from the type to `json`, for results.
     pub to_json: HashMap<Box<str>, QualifiedName>,
@@ -90,7 +93,7 @@ pub struct Representations {
 }
 
 /// A function or aggregate that gives a response body of a media type.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MediaHandler {
     /// The relation whose rows it takes; `None` for any row type (`anyelement`).
     pub target: Option<QualifiedName>,
@@ -98,6 +101,12 @@ pub struct MediaHandler {
     pub function: QualifiedName,
     /// Whether the domain is `*/*`, so that the response names its media type itself.
     pub any_media_type: bool,
+}
+
+impl Serialize for QualifiedName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl SchemaCache {
