@@ -117,8 +117,7 @@ mod tests {
             ("*6", "http://[::1]:3001/ready"),
             ("10.0.0.1", "http://10.0.0.1:3001/ready"),
         ] {
-            let settings =
-                [("PGRST_ADMIN_SERVER_PORT", "3001"), ("PGRST_ADMIN_SERVER_HOST", host)];
+            let settings = [("PGRST_ADMIN_SERVER_PORT", "3001"), ("PGRST_ADMIN_SERVER_HOST", host)];
             assert_eq!(admin_of(settings).as_deref(), Some(url));
         }
     }

@@ -1,11 +1,18 @@
 //! `goldenkey token` and `goldenkey keygen`: tokens signed, tokens inspected, secrets made.
 
+use super::serve::ConfigSource;
 use super::{Failure, print};
+use crate::auth::{self, Authenticator, Identity};
+use crate::config::Config;
+use crate::error::Error;
+use crate::http::Headers;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
+use std::io::{self, Read};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The size of a generated secret; what HS256 asks for (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
@@ -33,6 +40,111 @@ pub struct Inspect {
     pub config: Option<PathBuf>,
     /// The token, or `-` to read it from standard input.
     pub token: String,
+}
+
+/// Signs a token and prints it.
+///
+/// # Errors
+/// When there is no secret, or when a server with this configuration would not enter the
+/// role that is asked for.
+pub fn sign(options: Sign) -> Result<(), Failure> {
+    let claims = collect_claims(&options, unix_seconds())?;
+    let config = ConfigSource::of_process(options.config.as_deref()).load()?;
+    let secret = config.jwt_secret.as_deref().ok_or_else(|| {
+        "there is no jwt-secret to sign with; goldenkey keygen makes one".to_owned()
+    })?;
+    let token = auth::sign(secret, &claims).map_err(|error| error.to_string())?;
+    if let Some(role) = &options.role {
+        check_role(&config, &token, role)?;
+    }
+    print(&format!("{token}\n"))
+}
+
+/// Makes sure that a token leads to the role: `jwt-role-claim-key` may look elsewhere. Other
+/// reasons to refuse the token, such as its age, may well be what the user wants.
+fn check_role(config: &Config, token: &str, role: &str) -> Result<(), Failure> {
+    match authenticate(config, token)? {
+        Ok(identity) if identity.role != role => Err(format!(
+            "the token would not have the role {role}, since jwt-role-claim-key is {}: \
+             give the role there, with --claim or --claim-json",
+            config.jwt_role_claim_key
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints what a token says, and whether a server with this configuration accepts it now.
+///
+/// # Errors
+/// When the token is refused or is none.
+pub fn inspect(options: Inspect) -> Result<(), Failure> {
+    let config = ConfigSource::of_process(options.config.as_deref()).load()?;
+    let token = read_token(options.token)?;
+    let parts: Vec<&str> = token.split('.').collect();
+    let (Some(header), Some(claims)) = (decoded(&parts, 0), decoded(&parts, 1)) else {
+        return Err("this is no token: three parts in base64url, the first two JSON"
+            .to_owned()
+            .into());
+    };
+    let times: String = ["iat", "nbf", "exp"]
+        .iter()
+        .filter_map(|name| Some(format!("{name}: {}\n", date(&claims[name])?)))
+        .collect();
+    print(&format!("header: {header:#}\nclaims: {claims:#}\n{times}"))?;
+    if config.jwt_secret.is_none() {
+        return Err("not verified: the configuration has no jwt-secret".to_owned().into());
+    }
+    match authenticate(&config, &token)? {
+        Ok(identity) => print(&format!("accepted, role: {}\n", identity.role)),
+        Err(error) => Err(format!("refused: {} ({})", error.message(), error.code()).into()),
+    }
+}
+
+fn read_token(argument: String) -> Result<String, Failure> {
+    let mut token = argument;
+    if token == "-" {
+        token.clear();
+        let limit = u64::try_from(auth::MAX_TOKEN_BYTES).unwrap_or(u64::MAX);
+        io::stdin()
+            .take(limit)
+            .read_to_string(&mut token)
+            .map_err(|error| Failure::io("cannot read the token", error))?;
+    }
+    Ok(token.trim().to_owned())
+}
+
+/// One of the JSON parts of a token.
+fn decoded(parts: &[&str], index: usize) -> Option<Value> {
+    let [_, _, _] = parts else { return None };
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[index]).ok()?).ok()
+}
+
+/// The date of a time claim, for people.
+fn date(claim: &Value) -> Option<String> {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(claim.as_u64()?))?;
+    // The year 9999 is where the format ends.
+    let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    (time <= last).then(|| httpdate::fmt_http_date(time))
+}
+
+/// What the server makes of a token; the outer error is one of the configuration.
+fn authenticate(config: &Config, token: &str) -> Result<Result<Arc<Identity>, Error>, Failure> {
+    let settings = auth::Settings {
+        secret: config.jwt_secret.clone(),
+        audience: config.jwt_aud.clone(),
+        audience_required: config.jwt_aud_required,
+        role_claim_key: config.jwt_role_claim_key.clone(),
+        anonymous_role: config.db_anon_role.clone(),
+        ..auth::Settings::default()
+    };
+    let (authenticator, warnings) =
+        Authenticator::new(settings).map_err(|error| error.to_string())?;
+    for warning in warnings {
+        eprintln!("goldenkey: warning: {warning}");
+    }
+    let headers = Headers(vec![("Authorization".to_owned(), format!("Bearer {token}"))]);
+    Ok(authenticator.authenticate(&headers, unix_seconds()))
 }
 
 /// A new random secret, in base64.
@@ -182,11 +294,4 @@ mod tests {
         assert_eq!(STANDARD.decode(&secret).unwrap().len(), SECRET_BYTES);
         assert_ne!(secret, random_secret().unwrap());
     }
-}
-pub fn sign(_o: Sign) -> Result<(), Failure> {
-    let _ = collect_claims;
-    Ok(())
-}
-pub fn inspect(_o: Inspect) -> Result<(), Failure> {
-    Ok(())
 }

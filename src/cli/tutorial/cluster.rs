@@ -36,19 +36,20 @@ const SETTINGS: [&str; 5] = [
 ];
 
 /// A running cluster. Dropping it stops it.
-pub struct Cluster {
+pub struct Cluster<'a> {
+    folder: &'a Folder,
     postgres: Child,
     stopped: bool,
 }
 
-impl Cluster {
+impl<'a> Cluster<'a> {
     /// Starts the cluster of `folder`, making it first if need be, and returns once it
     /// accepts connections. Call it on a thread that lives as long as the process: the
     /// kernel stops the cluster when that thread ends.
     ///
     /// # Errors
     /// When a program fails; the text ends with the last lines of its log.
-    pub fn start(programs: &Programs, folder: &Folder) -> Result<Cluster, Failure> {
+    pub fn start(programs: &Programs, folder: &'a Folder) -> Result<Self, Failure> {
         if !folder.cluster().exists() {
             make(programs, folder)?;
         }
@@ -64,19 +65,20 @@ impl Cluster {
         let postgres = log_to(&mut command, folder)?
             .spawn()
             .map_err(|error| Failure::io("cannot start PostgreSQL", error))?;
-        let mut cluster = Cluster { postgres, stopped: false };
-        cluster.wait_until_ready(folder)?;
+        let mut cluster = Cluster { folder, postgres, stopped: false };
+        cluster.wait_until_ready()?;
         Ok(cluster)
     }
 
-    fn wait_until_ready(&mut self, folder: &Folder) -> Result<(), Failure> {
+    fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let folder = self.folder;
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if let Ok(Some(status)) = self.postgres.try_wait() {
                 self.stopped = true;
                 return Err(failure(&format!("PostgreSQL did not start ({status})"), folder));
             }
-            match connect(folder) {
+            match self.try_connect() {
                 Ok(_) => return Ok(()),
                 Err(_) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
                 Err(error) => {
@@ -86,6 +88,24 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// A connection as the cluster's superuser.
+    ///
+    /// # Errors
+    /// When PostgreSQL refuses it; the text ends with the last lines of its log.
+    pub fn connect(&self) -> Result<Client, Failure> {
+        self.try_connect().map_err(|error| {
+            failure(&format!("cannot connect to the tutorial's database: {error}"), self.folder)
+        })
+    }
+
+    fn try_connect(&self) -> Result<Client, postgres::Error> {
+        postgres::Config::new()
+            .host_path(self.folder.sockets())
+            .user("postgres")
+            .dbname("postgres")
+            .connect(NoTls)
     }
 
     /// Stops the cluster: open connections are closed, everything is written to disk.
@@ -115,19 +135,10 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
+impl Drop for Cluster<'_> {
     fn drop(&mut self) {
         self.shut_down();
     }
-}
-
-/// A connection as the cluster's superuser.
-pub fn connect(folder: &Folder) -> Result<Client, postgres::Error> {
-    postgres::Config::new()
-        .host_path(folder.sockets())
-        .user("postgres")
-        .dbname("postgres")
-        .connect(NoTls)
 }
 
 /// Makes the cluster's files. They get their final name when they are complete, so that an
