@@ -31,7 +31,12 @@ for pid in *; do
     [ -e "$pid" ] && kill -s KILL "$pid" 2>/dev/null
 done
 cd /
-rm -rf "$1"
+# A child that nobody watched, such as initdb, may still be writing.
+tries=0
+until rm -rf "$1" 2>/dev/null || [ $tries -ge 50 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
 "#;
 
 /// The pipe to the shell; closing it is the signal.
