@@ -2,9 +2,12 @@
 
 use super::Failure;
 use crate::config::{Config, Environment};
-use crate::server::{Listen, Server, Settings};
+use crate::server::{Listen, Server, Settings, Shutdown};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// Where the configuration comes from, at the start and at each reload.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +55,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Reads the configuration and binds the address.
+    /// Reads the configuration and binds the address. From here on SIGINT and SIGTERM end the
+    /// service instead of the process, also before it runs.
     ///
     /// # Errors
     /// When the configuration cannot be used or the address cannot be bound.
@@ -60,6 +64,7 @@ impl Service {
         let config = source.load()?;
         let server =
             Server::bind(server_settings(&config)).map_err(|error| cannot_listen(&error))?;
+        end_on_signal(server.shutdown_handle())?;
         Ok(Service { config, server })
     }
 
@@ -73,14 +78,6 @@ impl Service {
     /// # Errors
     /// When the service cannot be started.
     pub fn run(self) -> Result<(), Failure> {
-        let shutdown = self.server.shutdown_handle();
-        let mut signals = signal_hook::iterator::Signals::new([libc::SIGINT, libc::SIGTERM])
-            .map_err(|error| Failure::io("cannot handle signals", error))?;
-        std::thread::spawn(move || {
-            for _ in signals.forever() {
-                shutdown.begin();
-            }
-        });
         struct Unassembled;
         impl crate::server::Handler for Unassembled {
             fn handle(&self, _: crate::http::Request) -> crate::http::Response {
@@ -91,6 +88,13 @@ impl Service {
             .run(std::sync::Arc::new(Unassembled))
             .map_err(|error| Failure::io("cannot serve", error))
     }
+}
+
+fn end_on_signal(shutdown: Shutdown) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .map_err(|error| Failure::io("cannot handle signals", error))?;
+    thread::spawn(move || signals.forever().for_each(|_| shutdown.begin()));
+    Ok(())
 }
 
 fn server_settings(config: &Config) -> Settings {
