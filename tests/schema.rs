@@ -573,9 +573,11 @@ fn loading_leaves_the_connection_as_it_was() {
 }
 
 #[test]
-fn the_cache_can_be_shown_as_json() {
+fn the_cache_can_be_shown_as_json_which_is_the_same_each_time() {
     let database = fixture("read.sql");
     let cache = load(&database, &["api"]);
+    let text = |cache: &SchemaCache| serde_json::to_string(cache).unwrap();
+    assert_eq!(text(&cache), text(&load(&database, &["api"])));
     let json = serde_json::to_value(&cache).unwrap();
     let books = &json["schemas"]["api"]["relations"]["books"];
     assert_eq!(books["name"], "api.books");

@@ -5,7 +5,8 @@ select
   n.nspname,
   p.proname,
   rn.nspname,
-  r.relname
+  r.relname,
+  t.typbasetype = 'bytea'::regtype
 from pg_type t
 join pg_proc p on p.prorettype = t.oid
 join pg_namespace n on n.oid = p.pronamespace

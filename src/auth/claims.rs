@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use std::borrow::Cow;
 
 /// How far clocks may differ, in seconds.
-const LEEWAY_SECONDS: i64 = 30;
+pub(super) const LEEWAY_SECONDS: i64 = 30;
 
 /// The claims of one token, sorted by name, each name once.
 pub(super) struct Claims<'a> {
@@ -83,7 +83,11 @@ impl<'a> Claims<'a> {
     }
 
     /// The time claim `name` in seconds, rounded with `round` when it has a fraction.
-    fn seconds(&self, name: &'static str, round: fn(f64) -> f64) -> Result<Option<i64>, Refusal> {
+    pub fn seconds(
+        &self,
+        name: &'static str,
+        round: fn(f64) -> f64,
+    ) -> Result<Option<i64>, Refusal> {
         let json = match self.get(name) {
             None | Some("null") => return Ok(None),
             Some(json) => json,

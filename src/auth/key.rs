@@ -15,6 +15,7 @@ use jsonwebtoken::jwk::{
     KeyOperations, PublicKeyUse,
 };
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The least length of a secret: HMAC with SHA-256 wants a key as long as its output
 /// (RFC 7518, section 3.2).
@@ -36,7 +37,7 @@ const RSA: [Algorithm; 6] = [
 /// One key, with a prepared verifier for each algorithm that it may be used with.
 pub(super) struct Key {
     /// How messages call it, such as `key 2 (kid "a", RSA)`.
-    pub name: String,
+    pub name: Arc<str>,
     pub kid: Option<String>,
     verifiers: Vec<(Algorithm, Verifier)>,
 }
@@ -44,7 +45,8 @@ pub(super) struct Key {
 /// A key prepared for one algorithm. `jsonwebtoken` prepares keys anew for each signature,
 /// which for HMAC is a third of the whole work, hence the direct use of aws-lc-rs.
 enum Verifier {
-    Hmac(hmac::Key),
+    /// In a box because it is twenty times as large as a parsed public key.
+    Hmac(Box<hmac::Key>),
     Public(aws::ParsedPublicKey),
 }
 
@@ -55,11 +57,11 @@ impl Key {
             return Err(KeyError::new("The JWT secret must be at least 32 characters long."));
         }
         let verifiers = vec![hmac_verifier(Algorithm::HS256, secret)];
-        Ok(Key { name: "the secret".to_owned(), kid: None, verifiers })
+        Ok(Key { name: "the secret".into(), kid: None, verifiers })
     }
 
     /// A key from its JWK (RFC 7517), which messages call `name`.
-    pub fn from_jwk(value: &Value, name: String) -> Result<Self, Unusable> {
+    pub fn from_jwk(value: &Value, name: &str) -> Result<Self, Unusable> {
         let jwk: Jwk = serde_json::from_value(value.clone())
             .map_err(|error| Unusable::Malformed(error.to_string()))?;
         let common = &jwk.common;
@@ -76,7 +78,7 @@ impl Key {
         if verifiers.is_empty() {
             return Err(Unusable::unsupported("its \"alg\" does not suit its type"));
         }
-        Ok(Key { name, kid: jwk.common.key_id, verifiers })
+        Ok(Key { name: name.into(), kid: jwk.common.key_id, verifiers })
     }
 
     /// The algorithms that the key may be used with.
@@ -195,7 +197,7 @@ fn hmac_verifier(algorithm: Algorithm, secret: &[u8]) -> (Algorithm, Verifier) {
         Algorithm::HS512 => hmac::HMAC_SHA512,
         _ => hmac::HMAC_SHA256,
     };
-    (algorithm, Verifier::Hmac(hmac::Key::new(digest, secret)))
+    (algorithm, Verifier::Hmac(Box::new(hmac::Key::new(digest, secret))))
 }
 
 /// Decodes a member of a JWK. Some tools write padding, which is dropped.

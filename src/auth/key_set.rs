@@ -21,23 +21,50 @@ impl KeySet {
     /// When a secret is too short, or no key is left.
     pub fn from_secret(secret: &[u8]) -> Result<(Self, Vec<String>), KeyError> {
         match serde_json::from_slice::<Value>(secret) {
-            Ok(value) if value["keys"].is_array() => Self::from_jwks(&value),
-            Ok(value) if value.is_object() => Self::from_jwk(&value, secret),
+            Ok(value) if value["keys"].is_array() => Self::from_jwks(&value, |_| true),
+            Ok(value) if value.is_object() => Self::from_jwk_or_text(&value, secret),
             _ => Ok((KeySet { keys: vec![Key::from_secret(secret)?] }, Vec::new())),
         }
     }
 
-    /// Reads a JWKS (RFC 7517, section 5).
+    /// Reads a JWK or JWKS that was given as JSON; the texts name keys that cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// When no key is left.
+    pub fn from_json(value: &Value) -> Result<(Self, Vec<String>), KeyError> {
+        if value["keys"].is_array() {
+            return Self::from_jwks(value, |_| true);
+        }
+        let name = jwk_name(value, 1);
+        match Key::from_jwk(value, &name) {
+            Ok(key) => Ok((KeySet { keys: vec![key] }, Vec::new())),
+            Err(unusable) => Err(cannot_be_used(&name, &unusable)),
+        }
+    }
+
+    /// Reads a JWKS that anybody may have seen, so secrets in it are left out.
     ///
     /// # Errors
     ///
     /// When it has keys and none of them can be used.
-    pub fn from_jwks(value: &Value) -> Result<(Self, Vec<String>), KeyError> {
+    pub fn from_public_jwks(value: &Value) -> Result<(Self, Vec<String>), KeyError> {
+        Self::from_jwks(value, |jwk| jwk["kty"] != "oct")
+    }
+
+    /// Reads those keys of a JWKS (RFC 7517, section 5) that are `wanted`.
+    fn from_jwks(
+        value: &Value,
+        wanted: fn(&Value) -> bool,
+    ) -> Result<(Self, Vec<String>), KeyError> {
         let jwks = value["keys"].as_array().ok_or_else(|| KeyError::new("it is no JWKS"))?;
         let (mut keys, mut warnings) = (Vec::new(), Vec::new());
         for (i, jwk) in jwks.iter().enumerate() {
             let name = jwk_name(jwk, i + 1);
-            match Key::from_jwk(jwk, name.clone()) {
+            match Key::from_jwk(jwk, &name) {
+                Ok(_) if !wanted(jwk) => {
+                    warnings.push(format!("{name} is left out: it is a secret that others know"));
+                }
                 Ok(key) => keys.push(key),
                 Err(unusable) => {
                     warnings.push(format!("{name} cannot be used: {}", unusable.reason()));
@@ -53,13 +80,11 @@ impl KeySet {
         Ok((KeySet { keys }, warnings))
     }
 
-    fn from_jwk(value: &Value, text: &[u8]) -> Result<(Self, Vec<String>), KeyError> {
+    fn from_jwk_or_text(value: &Value, text: &[u8]) -> Result<(Self, Vec<String>), KeyError> {
         let name = jwk_name(value, 1);
-        match Key::from_jwk(value, name.clone()) {
+        match Key::from_jwk(value, &name) {
             Ok(key) => Ok((KeySet { keys: vec![key] }, Vec::new())),
-            Err(Unusable::Unsupported(reason)) => {
-                Err(KeyError::new(format!("{name} cannot be used: {reason}")))
-            }
+            Err(unusable @ Unusable::Unsupported(_)) => Err(cannot_be_used(&name, &unusable)),
             // As PostgREST does; the warning is for those who meant a key.
             Err(Unusable::Malformed(reason)) => {
                 let warning = format!(
@@ -83,6 +108,11 @@ impl KeySet {
         })
     }
 
+    /// Whether a key has the `kid` of the header, or the header has none to look for.
+    pub fn knows(&self, header: &Header) -> bool {
+        header.kid.is_none() || self.keys.iter().any(|key| key.kid == header.kid)
+    }
+
     /// Finds the key that signed `token`.
     pub fn verify(&self, token: &Token<'_>) -> Result<&Key, Refusal> {
         let mut suitable = self.suitable(&token.header).peekable();
@@ -95,6 +125,10 @@ impl KeySet {
             .find(|key| key.verify(token.header.algorithm, token.signed.as_bytes(), signature))
             .ok_or(Refusal::BadSignature)
     }
+}
+
+fn cannot_be_used(name: &str, unusable: &Unusable) -> KeyError {
+    KeyError::new(format!("{name} cannot be used: {}", unusable.reason()))
 }
 
 fn jwk_name(value: &Value, position: usize) -> String {

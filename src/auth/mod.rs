@@ -12,19 +12,26 @@
 mod cache;
 mod claims;
 mod deny;
+mod generate;
 mod identity;
+mod inspect;
 mod json;
 mod key;
 mod key_set;
 mod refusal;
+mod remote;
 mod role;
 mod role_dotted;
+mod rsa_der;
 mod sign;
 mod token;
+mod trust;
 
 pub use cache::CacheCounters;
 pub use deny::{Denied, DenyList, MAX_DENIED};
+pub use generate::{GeneratedKey, KeyKind, generate};
 pub use identity::Identity;
+pub use inspect::Inspection;
 pub use key::MIN_SECRET_BYTES;
 pub use refusal::Refusal;
 pub use sign::{SigningKey, sign};
@@ -35,11 +42,14 @@ use crate::http::Headers;
 use cache::TokenCache;
 use claims::{Claims, Validity};
 use key_set::KeySet;
+use remote::RemoteKeys;
 use role::RolePath;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use token::Token;
+use trust::{Trust, parse_issuers};
 
 /// What authentication needs to know, read and decoded.
 #[derive(Clone)]
@@ -47,6 +57,11 @@ pub struct Settings {
     /// `jwt-secret`: read from its file and decoded from base64 where the configuration says
     /// so. A secret, a JWK or a JWKS.
     pub secret: Option<Vec<u8>>,
+    /// `jwt-jwks-url`: a JWKS over HTTP or HTTPS, whose keys count beside those of the secret.
+    pub jwks_url: Option<String>,
+    /// `jwt-issuers`: the text of the JSON file, an object from `iss` to
+    /// `{"keys": JWK or JWKS, "jwks_url": URL, "aud": text or texts, "aud_required": bool}`.
+    pub issuers: Option<String>,
     /// `jwt-aud`: whom tokens must be for.
     pub audience: Option<String>,
     /// `jwt-aud-required`: whether tokens that are for nobody in particular are refused.
@@ -69,6 +84,8 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             secret: None,
+            jwks_url: None,
+            issuers: None,
             audience: None,
             audience_required: false,
             role_claim_key: "$.role".to_owned(),
@@ -112,9 +129,10 @@ impl std::error::Error for KeyError {}
 /// # Ok::<(), goldenkey::auth::KeyError>(())
 /// ```
 pub struct Authenticator {
-    keys: Option<KeySet>,
-    audience: Vec<String>,
-    audience_required: bool,
+    /// For tokens of issuers that are not listed; `None` when no key is configured.
+    trust: Option<Trust>,
+    /// By `iss`.
+    issuers: BTreeMap<String, Trust>,
     role_path: RolePath,
     anonymous: Option<Arc<Identity>>,
     cache: Option<TokenCache>,
@@ -124,39 +142,68 @@ pub struct Authenticator {
 impl Authenticator {
     /// Prepares keys and rules. The texts are warnings for the operator.
     ///
+    /// With a `jwt-jwks-url` it waits up to two seconds for the first keys.
+    ///
     /// # Errors
     ///
     /// When the secret is too short, no key can be used, or `jwt-role-claim-key` is no path.
     pub fn new(settings: Settings) -> Result<(Self, Vec<String>), KeyError> {
+        Self::build(settings, &[])
+    }
+
+    /// Like [`new`](Self::new), but takes over keys that `previous` has fetched from the same
+    /// URLs, so that a reload needs no fetch to succeed.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`new`](Self::new).
+    pub fn replacing(
+        previous: &Authenticator,
+        settings: Settings,
+    ) -> Result<(Self, Vec<String>), KeyError> {
+        let fetched: Vec<_> = previous.remotes().cloned().collect();
+        Self::build(settings, &fetched)
+    }
+
+    fn build(
+        settings: Settings,
+        fetched: &[Arc<RemoteKeys>],
+    ) -> Result<(Self, Vec<String>), KeyError> {
         let mut warnings = Vec::new();
-        let mut warn = |setting: &str, text: String| warnings.push(format!("{setting}: {text}"));
-        let keys = match settings.secret.as_deref() {
-            None | Some([]) => None,
-            Some(secret) => {
-                let (keys, texts) = KeySet::from_secret(secret)?;
-                texts.into_iter().for_each(|text| warn("jwt-secret", text));
-                Some(keys)
-            }
+        let mut warn = |setting: &str, texts: Vec<String>| {
+            warnings.extend(texts.into_iter().map(|text| format!("{setting}: {text}")));
         };
+        let remote = |url: &str| match fetched.iter().find(|remote| remote.url() == url) {
+            Some(remote) => Ok(remote.clone()),
+            None => RemoteKeys::start(url).map(Arc::new),
+        };
+        let secret = settings.secret.as_deref().filter(|secret| !secret.is_empty());
+        let (keys, texts) = secret.map(KeySet::from_secret).transpose()?.unwrap_or_default();
+        warn("jwt-secret", texts);
         let (role_path, text) = RolePath::parse(&settings.role_claim_key)?;
-        if let Some(text) = text {
-            warn("jwt-role-claim-key", text);
-        }
-        let anonymous = match settings.anonymous_role.as_deref() {
-            Some("none") => {
-                return Err(KeyError::new("db-anon-role: SET ROLE takes none for the login role"));
-            }
-            role => role.map(|role| Arc::new(Identity::anonymous(role))),
+        warn("jwt-role-claim-key", text.into_iter().collect());
+        let (issuers, texts) = match &settings.issuers {
+            Some(json) => parse_issuers(json, &remote)?,
+            None => Default::default(),
         };
-        let cache = (settings.cache_max_entries > 0)
-            .then(|| TokenCache::new(settings.cache_max_entries, settings.cache_counters));
-        let authenticator = Authenticator {
+        warn("jwt-issuers", texts);
+        if settings.anonymous_role.as_deref() == Some("none") {
+            return Err(KeyError::new("db-anon-role: SET ROLE takes none for the login role"));
+        }
+        let url = settings.jwks_url.as_deref().filter(|url| !url.is_empty());
+        let trust = Trust {
             keys,
-            audience: settings.audience.into_iter().collect(),
+            remote: url.map(remote).transpose()?,
+            audiences: settings.audience.into_iter().collect(),
             audience_required: settings.audience_required,
+        };
+        let authenticator = Authenticator {
+            trust: (secret.is_some() || url.is_some()).then_some(trust),
+            issuers,
             role_path,
-            anonymous,
-            cache,
+            anonymous: settings.anonymous_role.map(|role| Arc::new(Identity::anonymous(&role))),
+            cache: (settings.cache_max_entries > 0)
+                .then(|| TokenCache::new(settings.cache_max_entries, settings.cache_counters)),
             deny_list: settings.deny_list,
         };
         Ok((authenticator, warnings))
@@ -179,6 +226,7 @@ impl Authenticator {
         };
         if let Some(cache) = self.cache.as_ref().filter(|_| !token.is_empty())
             && let Some(identity) = cache.get(token)
+            && identity.keys_generation == self.keys_generation()
         {
             return self.check(&identity, now).map(|()| identity).map_err(|refusal| {
                 cache.remove(token);
@@ -193,26 +241,37 @@ impl Authenticator {
         Ok(identity)
     }
 
+    /// Examines a token in the way [`authenticate`](Self::authenticate) does, and tells what
+    /// it finds, also where it would have stopped; `now` is in seconds since 1970.
+    pub fn inspect(&self, token: &str, now: i64) -> Inspection {
+        Inspection::of(self, token, now)
+    }
+
     /// The number of tokens in the cache.
     pub fn cached_tokens(&self) -> usize {
         self.cache.as_ref().map_or(0, TokenCache::len)
     }
 
-    /// What may have changed since a token was verified. Keys, audience and role path cannot:
-    /// a change of settings makes a new authenticator.
+    /// What may have changed since a token was verified with keys that are still in use.
+    /// Audience and role path cannot: a change of settings makes a new authenticator.
     fn check(&self, identity: &Identity, now: i64) -> Result<(), Refusal> {
         identity.validity.check(now)?;
         if self.deny_list.denies(identity) { Err(Refusal::Revoked) } else { Ok(()) }
     }
 
     fn verify(&self, token: &str, now: i64) -> Result<Identity, Refusal> {
-        let keys = self.keys.as_ref().ok_or(Refusal::NoSecret)?;
+        // Read before the keys, so that a change meanwhile counts as one afterwards.
+        let keys_generation = self.keys_generation();
+        if self.trust.is_none() && self.issuers.is_empty() {
+            return Err(Refusal::NoSecret);
+        }
         let token = Token::parse(token)?;
-        keys.verify(&token)?;
+        let trust = self.trust_for(&token)?;
+        trust.verify(&token)?;
         let payload = token.payload()?;
         let claims = Claims::parse(&payload)?;
         let validity = Validity::of(&claims, now)?;
-        claims.check_audience(&self.audience, self.audience_required)?;
+        trust.check_audience(&claims)?;
         let role = self.role(&claims)?;
         let identity = Identity {
             claims_json: claims.to_json(Some(&role))?,
@@ -220,10 +279,32 @@ impl Authenticator {
             role,
             sql: OnceLock::new(),
             validity,
-            keys_generation: 0,
+            keys_generation,
             deny_version: AtomicU64::new(0),
         };
         if self.deny_list.denies(&identity) { Err(Refusal::Revoked) } else { Ok(identity) }
+    }
+
+    /// Whose keys must have signed the token. Its `iss` is not verified yet, and need not be:
+    /// who lies about it is held against the keys of whom he claims to be.
+    fn trust_for(&self, token: &Token<'_>) -> Result<&Trust, Refusal> {
+        let listed = if self.issuers.is_empty() {
+            None
+        } else {
+            let payload = token.payload()?;
+            let issuer = Claims::parse(&payload)?.string("iss");
+            issuer.and_then(|issuer| self.issuers.get(issuer.as_ref()))
+        };
+        listed.or(self.trust.as_ref()).ok_or(Refusal::NoSuitableKey)
+    }
+
+    fn remotes(&self) -> impl Iterator<Item = &Arc<RemoteKeys>> {
+        self.trust.iter().chain(self.issuers.values()).filter_map(|trust| trust.remote.as_ref())
+    }
+
+    /// Grows whenever some remote keys change.
+    fn keys_generation(&self) -> u64 {
+        self.remotes().map(|remote| remote.generation()).sum()
     }
 
     fn role(&self, claims: &Claims<'_>) -> Result<String, Refusal> {
@@ -245,7 +326,7 @@ impl Authenticator {
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
-            .field("keys", &self.keys.as_ref().map(|keys| keys.keys.len()))
+            .field("issuers", &self.issuers.keys())
             .field("role_path", &self.role_path)
             .finish_non_exhaustive()
     }

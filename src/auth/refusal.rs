@@ -6,11 +6,16 @@
 use crate::error::Error;
 use std::fmt;
 
+/// When to ask again while keys are being fetched.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
 /// A reason to refuse a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// A token came, but the configuration names no key.
     NoSecret,
+    /// The keys are at a URL that has not answered yet.
+    KeysNotYetFetched,
     /// No token came, and there is no anonymous role.
     AnonymousDisabled,
     /// `Authorization: Bearer` without a token.
@@ -52,7 +57,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         use Refusal::*;
         match self {
-            NoSecret => "PGRST300",
+            NoSecret | KeysNotYetFetched => "PGRST300",
             EmptyToken | Parts(_) | Malformed(_) | Unsecured | NoSuitableKey | BadSignature => {
                 "PGRST301"
             }
@@ -67,6 +72,7 @@ impl Refusal {
         use Refusal::*;
         match self {
             NoSecret => "Server lacks JWT secret".into(),
+            KeysNotYetFetched => "Server has not fetched its JWT keys yet".into(),
             AnonymousDisabled => "Anonymous access is disabled".into(),
             EmptyToken => "Empty JWT is sent in Authorization header".into(),
             Parts(found) => format!("Expected 3 parts in JWT; got {found}"),
@@ -100,7 +106,11 @@ impl Refusal {
     /// the token's signature.
     pub(super) fn into_error(self, log: String) -> Error {
         let message = self.message();
-        let status = if self == Refusal::NoSecret { 500 } else { 401 };
+        let status = match self {
+            Refusal::NoSecret => 500,
+            Refusal::KeysNotYetFetched => 503,
+            _ => 401,
+        };
         let challenge = match self.code() {
             "PGRST300" => None,
             "PGRST302" | "22023" => Some("Bearer".to_owned()),
@@ -112,6 +122,7 @@ impl Refusal {
         }
         match challenge {
             Some(challenge) => error.header("WWW-Authenticate", challenge),
+            None if status == 503 => error.header("Retry-After", RETRY_AFTER_SECONDS.to_string()),
             None => error,
         }
     }

@@ -3,6 +3,7 @@
 //! Of the header only `alg`, `kid` and `crit` are read. Members that offer a key (`jwk`,
 //! `jku`, `x5u`, `x5c`) are never looked at.
 
+use super::key::Key;
 use super::refusal::Refusal;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, DecodeSliceError, Engine};
@@ -49,6 +50,21 @@ impl<'a> Token<'a> {
     pub fn payload(&self) -> Result<String, Refusal> {
         let bytes = decode(self.payload, "its payload is no base64url")?;
         String::from_utf8(bytes).map_err(|_| Refusal::ClaimsUnreadable)
+    }
+
+    /// Whether it is signed with `key`.
+    pub fn is_signed_with(&self, key: &Key) -> bool {
+        let mut buffer = [0; MAX_SIGNATURE_BYTES];
+        self.signature(&mut buffer).is_ok_and(|signature| {
+            key.verify(self.header.algorithm, self.signed.as_bytes(), signature)
+        })
+    }
+
+    /// The header as text, for people.
+    pub fn header_text(&self) -> String {
+        let part = self.signed.split('.').next().unwrap_or_default();
+        let bytes = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// The signature, decoded into `buffer`.

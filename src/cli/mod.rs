@@ -2,6 +2,7 @@
 //! job of [`args`]; nothing here answers a request.
 
 pub mod args;
+pub mod logger;
 pub mod ready;
 pub mod serve;
 pub mod show;

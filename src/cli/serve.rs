@@ -1,13 +1,15 @@
 //! `goldenkey [CONFIG]`: the service, from start to the signal that ends it.
 
-use super::Failure;
+use super::{Failure, logger};
+use crate::app::{App, Loader};
 use crate::config::{Config, Environment};
-use crate::server::{Listen, Server, Settings, Shutdown};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crate::http::{Request, Response};
+use crate::server::{Exchange, Handler, Listen, Server, Settings, Shutdown};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Arc;
 
 /// Where the configuration comes from, at the start and at each reload.
 #[derive(Debug, Clone, Default)]
@@ -48,29 +50,34 @@ pub fn serve(path: Option<&Path>) -> Result<(), Failure> {
 }
 
 /// A service that has its address, and does not answer yet.
-#[derive(Debug)]
 pub struct Service {
-    config: Config,
+    loader: Loader,
+    app: App,
     server: Server,
+    signals: Signals,
 }
 
 impl Service {
-    /// Reads the configuration and binds the address. From here on SIGINT and SIGTERM end the
-    /// service instead of the process, also before it runs.
+    /// Reads the configuration and binds the address. From here on the signals are the
+    /// service's: SIGINT and SIGTERM end it, also before it runs.
     ///
     /// # Errors
     /// When the configuration cannot be used or the address cannot be bound.
     pub fn bind(source: ConfigSource) -> Result<Service, Failure> {
-        let config = source.load()?;
+        let loader = Loader::new(source.path, source.environment);
+        let (config, _) = loader.config().map_err(|error| error.to_string())?;
+        logger::init(config.log_level);
+        let app = loader.start().map_err(|error| error.to_string())?;
         let server =
             Server::bind(server_settings(&config)).map_err(|error| cannot_listen(&error))?;
-        end_on_signal(server.shutdown_handle())?;
-        Ok(Service { config, server })
+        let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
+            .map_err(|error| Failure::io("cannot handle signals", error))?;
+        Ok(Service { loader, app, server, signals })
     }
 
     /// The configuration at the start.
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        self.app.live().config.clone()
     }
 
     /// Answers requests until SIGINT or SIGTERM ends it.
@@ -78,23 +85,52 @@ impl Service {
     /// # Errors
     /// When the service cannot be started.
     pub fn run(self) -> Result<(), Failure> {
-        struct Unassembled;
-        impl crate::server::Handler for Unassembled {
-            fn handle(&self, _: crate::http::Request) -> crate::http::Response {
-                crate::http::Response { status: 503, ..Default::default() }
-            }
-        }
-        self.server
-            .run(std::sync::Arc::new(Unassembled))
-            .map_err(|error| Failure::io("cannot serve", error))
+        let Service { loader, app, server, signals } = self;
+        let app = Arc::new(app);
+        let shutdown = server.shutdown_handle();
+        log::info!("listening on {}", server.address());
+        let loaded = app.clone();
+        std::thread::spawn(move || keep_loaded(&loader, &loaded, signals, &shutdown));
+        server.run(Arc::new(Answers(app))).map_err(|error| Failure::io("cannot serve", error))
     }
 }
 
-fn end_on_signal(shutdown: Shutdown) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])
-        .map_err(|error| Failure::io("cannot handle signals", error))?;
-    thread::spawn(move || signals.forever().for_each(|_| shutdown.begin()));
-    Ok(())
+/// Loads what requests are answered with, at the start and whenever a signal asks for it.
+fn keep_loaded(loader: &Loader, app: &App, mut signals: Signals, shutdown: &Shutdown) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            if let Err(error) = loader.load_until_loaded(app) {
+                eprintln!("goldenkey: {error}");
+                std::process::exit(1);
+            }
+        });
+        for signal in signals.forever() {
+            let loaded = match signal {
+                SIGUSR1 => loader.load_schema(app),
+                SIGUSR2 => loader.load(app),
+                _ => {
+                    shutdown.begin();
+                    continue;
+                }
+            };
+            if let Err(error) = loaded {
+                log::error!("{error}; what worked is kept");
+            }
+        }
+    });
+}
+
+/// The application as the server's handler.
+struct Answers(Arc<App>);
+
+impl Handler for Answers {
+    fn handle(&self, request: Request) -> Response {
+        self.0.handle(request)
+    }
+
+    fn finished(&self, exchange: &Exchange<'_>) {
+        logger::access(exchange);
+    }
 }
 
 fn server_settings(config: &Config) -> Settings {

@@ -2,9 +2,8 @@
 
 use super::serve::ConfigSource;
 use super::{Failure, print};
-use crate::config::connection::ConnectionSettings;
-use crate::config::{self, Secrets};
-use crate::schema::{LoadOptions, SchemaCache};
+use crate::app::Loader;
+use crate::config::{self, Environment, Secrets};
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
 
@@ -27,27 +26,15 @@ pub fn config(path: Option<&Path>) -> Result<(), Failure> {
     print(&config.dump(secrets))
 }
 
-/// Prints the schema cache as JSON, whose structure is for people and may change.
+/// Prints the schema cache as JSON.
 ///
 /// # Errors
-/// When the configuration cannot be used, or the database cannot be read.
+/// When the configuration cannot be used or the database cannot be read.
 pub fn schema(path: Option<&Path>) -> Result<(), Failure> {
-    let source = ConfigSource::of_process(path);
-    let config = source.load()?;
-    let mut client = ConnectionSettings::parse(&config.db_uri, &source.environment)
-        .and_then(|settings| settings.connector())
-        .map_err(|error| format!("db-uri: {error}"))?
-        .connect()
-        .map_err(|error| error.to_string())?;
-    let options = LoadOptions {
-        schemas: &config.db_schemas,
-        extra_search_path: &config.db_extra_search_path,
-        hoisted_settings: &config.db_hoisted_tx_settings,
-    };
-    let cache = SchemaCache::load(&mut client, &options).map_err(|error| {
-        let text = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
-        format!("cannot load the schema: {text}")
-    })?;
-    let json = serde_json::to_string(&cache).map_err(|error| error.to_string())?;
-    print(&format!("{json}\n"))
+    let loader = Loader::new(path.map(Path::to_owned), Environment::of_process());
+    let app = loader.start().map_err(|error| error.to_string())?;
+    loader.load(&app).map_err(|error| error.to_string())?;
+    let live = app.live();
+    let json = serde_json::to_string(&live.schema.as_deref()).map_err(|error| error.to_string())?;
+    print(&(json + "\n"))
 }

@@ -49,11 +49,22 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error in config {}", self.setting)?;
+        f.write_str("Error in config ")?;
+        self.describe(f)
+    }
+}
+
+impl ConfigError {
+    /// The value, where it stands, what is wrong with it, and what is allowed.
+    fn describe(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        f.write_str(&self.setting)?;
         if let Some(value) = &self.value {
             write!(f, " = {value:?}")?;
         }
         write!(f, " ({}): {}", self.source, self.reason)?;
+        if !self.reason.ends_with('.') {
+            f.write_char('.')?;
+        }
         match self.allowed.as_str() {
             "" => Ok(()),
             allowed => write!(f, " Allowed: {allowed}."),
@@ -76,6 +87,14 @@ pub struct Warning(String);
 impl Warning {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Warning(text.into())
+    }
+
+    /// A value that is passed over for the default.
+    pub(super) fn passed_over(error: &ConfigError) -> Self {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = error.describe(&mut text);
+        Warning(text + " The default is used.")
     }
 }
 

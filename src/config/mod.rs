@@ -1,6 +1,6 @@
 //! Configuration: from a file, the environment and the database to one typed [`Config`].
 //!
-//! [`settings`] is the one table of settings; reading, checking, `--dump-config`,
+//! [`SETTINGS`] is the one table of settings; reading, checking, `--dump-config`,
 //! `--example` and the reference page are all derived from it. A value in the database
 //! wins over the environment, which wins over the file.
 //! [`connection`] turns `db-uri` into connections.
@@ -19,6 +19,7 @@
 mod check;
 mod choice;
 pub mod connection;
+mod database;
 mod error;
 mod file;
 mod nearest;
@@ -27,9 +28,12 @@ mod secret;
 mod setting;
 mod settings;
 mod source;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use choice::{ErrorVerbosity, LogLevel, OpenApiMode, TxEnd};
+pub use database::read_in_database;
 pub use error::{ConfigError, Warning};
 pub use render::{Secrets, example, reference};
 pub use setting::Setting;
@@ -49,8 +53,8 @@ impl Config {
     /// Reads the configuration.
     ///
     /// `path` is the configuration file, if there is one. `in_database` holds names
-    /// without `pgrst.` and their values, as the database gives them;
-    /// empty when it has not been read, or shall not count.
+    /// without `pgrst.` and their values, as [`read_in_database`] gives them; empty when it
+    /// has not been read, or shall not count.
     ///
     /// Fails on the first value that cannot be used. When [`ConfigError::source`] is
     /// [`Source::Database`], the caller can load again without the database's values.
@@ -93,6 +97,14 @@ impl Config {
             return Err(error.reason("admin-server-port cannot be the same as server-port"));
         }
         Ok(())
+    }
+}
+
+impl Default for Config {
+    /// The configuration without any source.
+    fn default() -> Self {
+        let loaded = Config::load(None, &Environment::default(), &[]);
+        loaded.expect("the table's defaults are valid, which a test checks").0
     }
 }
 

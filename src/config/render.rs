@@ -46,14 +46,15 @@ impl Config {
     }
 }
 
-/// A configuration file with each setting's help and default, all commented out.
+/// A configuration file with each setting's help and its default, or an example where there
+/// is none. All of it is commented out.
 pub fn example() -> String {
     let mut out = String::new();
     for setting in SETTINGS {
         for line in help_lines(setting) {
             let _ = writeln!(out, "## {line}");
         }
-        let _ = writeln!(out, "# {} = {}\n", setting.name, written_default(setting));
+        let _ = writeln!(out, "# {} = {}\n", setting.name, sample(setting));
     }
     out.push_str("## Settings for SQL: current_setting('app.settings.NAME').\n");
     out.push_str("# app.settings.NAME = \"value\"\n");
@@ -82,6 +83,9 @@ fn write_facts(out: &mut String, setting: &Setting) {
         text => format!("`{text}`"),
     };
     let _ = writeln!(out, "| | |\n|---|---|\n| Type | {} |\n| Default | {default} |", setting.kind);
+    if !setting.example.is_empty() {
+        let _ = writeln!(out, "| Example | `{} = {}` |", setting.name, sample(setting));
+    }
     let _ = writeln!(out, "| Environment | `{}` |", setting.variable());
     if setting.in_database {
         let _ = writeln!(out, "| In the database | `pgrst.{}` |", setting.database_name());
@@ -96,15 +100,14 @@ fn write_facts(out: &mut String, setting: &Setting) {
     }
 }
 
-/// The default as it would stand in a file.
-fn written_default(setting: &Setting) -> String {
+/// A value as it would stand in a file.
+fn sample(setting: &Setting) -> String {
+    let value = if setting.example.is_empty() { setting.default } else { setting.example };
     match setting.kind {
-        "boolean" | "integer" | "seconds" if !setting.default.is_empty() => {
-            setting.default.to_owned()
-        }
+        "boolean" | "integer" | "seconds" => value.to_owned(),
         _ => {
             let mut text = String::new();
-            write_text(&mut text, setting.default);
+            write_text(&mut text, value);
             text
         }
     }
@@ -115,6 +118,93 @@ fn help_lines(setting: &Setting) -> impl Iterator<Item = &'static str> {
 }
 
 const REFERENCE_HEAD: &str = "# Configuration
+
+Settings come from the configuration file, the environment and the database. The database
+wins over the environment, which wins over the file. They are PostgREST's, with its names
+and defaults; goldenkey's own are marked.
+
+    goldenkey goldenkey.conf
+
+`goldenkey --example` prints a file with all settings, and `goldenkey --dump-config FILE`
+the configuration in force. This page is generated from the table of settings in
+`src/config/settings.rs`.
+
+## The file
+
+    # A comment, also behind a value.
+    db-uri       = \"postgres://authenticator:secret@localhost:5432/shop\"
+    db-anon-role = \"web_anon\"
+    db-pool      = 20
+    db-plan-enabled = true
+
+A string stands in double quotes and ends on its line; in it, `\\` begins an escape as in
+JSON, `$(NAME)` stands for an environment variable, and `$$` for a dollar. Numbers and
+booleans need no quotes. An empty string means that the setting is not set. A list is one
+string, separated by commas.
+
+An unknown name is passed over with a warning. A bad value stops the start with a message
+that says what is allowed; a reload with one changes nothing. A number or boolean that is
+none counts as not set, with a warning, as in PostgREST; goldenkey's own settings are read
+strictly.
+
+## The environment
+
+`PGRST_DB_SCHEMAS` is `db-schemas`, and so on. `PGRST_APP_SETTINGS_NAME` is
+`app.settings.NAME`. libpq's variables (`PGHOST`, `PGPASSWORD` and so on) complete `db-uri`.
+
+## The database
+
+Settings of the login role count, those for this database before those for all:
+
+    alter role authenticator in database shop set pgrst.db_schemas = 'api, reports';
+
+So do those that the function named by `db-pre-config` sets:
+
+    create function config.pre_config() returns void language sql as $$
+      select set_config('pgrst.db_schemas', 'api, reports', true)
+    $$;
+
+The role's win over the function's. When one of them is bad, none of them counts. `db-config =
+false` leaves all of them out.
+
+## Reload
+
+`SIGUSR2`, or `NOTIFY pgrst, 'reload config'`, reads file and database again. What a reload
+does not apply takes a restart.
+
+# Settings
+
+## app.settings.*
+
+Any setting for SQL: `app.settings.colour = \"blue\"` makes
+`current_setting('app.settings.colour')` give `blue`.
+
+| | |
+|---|---|
+| Type | string |
+| Environment | `PGRST_APP_SETTINGS_*` |
+| Reload | applies it |
 ";
 
-const REFERENCE_TAIL: &str = "";
+const REFERENCE_TAIL: &str = "
+# Connecting to the database
+
+`db-uri` means what it means to libpq
+(<https://www.postgresql.org/docs/current/libpq-connect.html>): a URI or keywords and values,
+several hosts, Unix sockets, `target_session_attrs`, `load_balance_hosts`, `sslmode` from
+`disable` to `verify-full` with `sslrootcert`, `sslcert` and `sslkey`, `sslnegotiation`,
+`channel_binding`, `passfile`, `service`, timeouts and keepalives. What it leaves out comes
+from the service file, the environment, the password file and libpq's defaults, in this
+order. Where goldenkey differs from libpq:
+
+- Connecting to one server takes at most 10 seconds, unless `connect_timeout` says otherwise;
+  0 stands for any time.
+- A peer that is silent is probed after 60 seconds and given up a minute later, unless
+  `keepalives_idle`, `keepalives_interval` or `keepalives_count` say otherwise.
+- `verify-full` looks for the host in the certificate's subject alternative names, not in its
+  common name.
+- The database user defaults to `USER` or `LOGNAME` in the environment, then to the name of
+  the system's user.
+- Kerberos, revocation lists (`sslcrl`), encrypted keys (`sslpassword`), `requirepeer`,
+  `require_auth` and abstract Unix sockets are not supported; asking for them stops the start.
+";

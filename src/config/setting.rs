@@ -11,7 +11,9 @@ pub struct Setting {
     pub kind: &'static str,
     /// The default as one would write it; empty for none.
     pub default: &'static str,
-    /// What it does; the first sentence stands alone.
+    /// A value that one might give it, where the default does not show what that looks like.
+    pub example: &'static str,
+    /// What it does.
     pub help: &'static str,
     /// Whether a reload applies a new value; otherwise a restart is needed.
     pub reloadable: bool,
@@ -40,6 +42,7 @@ impl Setting {
             aliases,
             kind,
             default,
+            example: "",
             help,
             reloadable: false,
             in_database: false,
@@ -47,6 +50,11 @@ impl Setting {
             secret: false,
             own: false,
         }
+    }
+
+    pub(super) const fn example(mut self, example: &'static str) -> Self {
+        self.example = example;
+        self
     }
 
     pub(super) const fn reloadable(mut self) -> Self {

@@ -1,7 +1,8 @@
 //! The table of settings, and the [`Config`] that follows from it.
 //!
 //! A row is: the text for the reference page and the field; the name and its aliases; the
-//! field and its type; the default; marks (see [`Setting`]); and a check of the value.
+//! field and its type; the default; marks (see [`Setting`]) and an example; and a check of
+//! the value.
 //! PostgREST's settings are those of
 //! <https://docs.postgrest.org/en/v16/references/configuration.html>.
 
@@ -18,7 +19,7 @@ macro_rules! settings {
     ($(
         $(#[doc = $help:literal])+
         $name:literal $(($($alias:literal),+))? => $field:ident: $type:ty = $default:literal
-        [$($mark:ident),*] $(where $check:ident)?;
+        [$($mark:ident $(($text:literal))?),*] $(where $check:ident)?;
     )+) => {
         /// The configuration of a running server.
         #[derive(Clone, PartialEq)]
@@ -36,7 +37,7 @@ macro_rules! settings {
                 <$type as Value>::KIND,
                 $default,
                 concat!($($help, "\n"),+),
-            )$(.$mark())*,
+            )$(.$mark($($text)?))*,
         )+];
 
         impl Config {
@@ -92,12 +93,13 @@ macro_rules! settings {
 
 settings! {
     /// The address of the admin server. When empty, that of `server-host`.
-    "admin-server-host" => admin_server_host: String = "" [];
+    "admin-server-host" => admin_server_host: String = "" [example("127.0.0.1")];
     /// The TCP port of the admin server, which tells whether the server is alive and ready,
     /// and its metrics. Without a port or a socket there is no admin server.
-    "admin-server-port" => admin_server_port: Option<u16> = "" [];
+    "admin-server-port" => admin_server_port: Option<u16> = "" [example("3001")];
     /// The Unix socket of the admin server. It wins over `admin-server-port`.
-    "admin-server-unix-socket" => admin_server_unix_socket: Option<String> = "" [];
+    "admin-server-unix-socket" => admin_server_unix_socket: Option<String> = ""
+        [example("/run/goldenkey/admin.sock")];
     /// The permissions of `admin-server-unix-socket`, between 600 and 777.
     "admin-server-unix-socket-mode" => admin_server_unix_socket_mode: SocketMode = "660" [];
     /// How much of an error clients see: `verbose` sends `code`, `message`, `details` and
@@ -108,7 +110,8 @@ settings! {
     /// allow them together with a `statement_timeout` of the roles.
     "db-aggregates-enabled" => db_aggregates_enabled: bool = "false" [reloadable, in_database];
     /// The database role of requests without a token. Without it such requests are refused.
-    "db-anon-role" => db_anon_role: Option<String> = "" [reloadable, in_database];
+    "db-anon-role" => db_anon_role: Option<String> = ""
+        [reloadable, in_database, example("web_anon")];
     /// The channel on which `NOTIFY` asks for a reload.
     "db-channel" => db_channel: String = "pgrst" [reloadable];
     /// Listens on `db-channel`. It needs a connection of its own, which cannot go through
@@ -128,7 +131,8 @@ settings! {
         [reloadable, in_database];
     /// The most rows that a request gets from a table, view or function. No limit when not
     /// set.
-    "db-max-rows" ("max-rows") => db_max_rows: Option<u64> = "" [reloadable, in_database];
+    "db-max-rows" ("max-rows") => db_max_rows: Option<u64> = ""
+        [reloadable, in_database, example("1000")];
     /// Answers `Accept: application/vnd.pgrst.plan` with the execution plan.
     "db-plan-enabled" => db_plan_enabled: bool = "false" [reloadable, in_database];
     /// The most connections to the database that are used at a time.
@@ -144,17 +148,18 @@ settings! {
     "db-pool-max-lifetime" => db_pool_max_lifetime: Duration = "1800" [];
     /// A function that sets settings named `pgrst.*`, called before the configuration is
     /// read from the database.
-    "db-pre-config" => db_pre_config: Option<QualifiedName> = "" [reloadable, in_database];
+    "db-pre-config" => db_pre_config: Option<QualifiedName> = ""
+        [reloadable, in_database, example("config.pre_config")];
     /// A function called at the start of each request's transaction, after the role and the
     /// settings of the request are in place. When it raises, the request fails.
     "db-pre-request" ("pre-request") => db_pre_request: Option<QualifiedName> = ""
-        [reloadable, in_database];
+        [reloadable, in_database, example("auth.check_token")];
     /// Prepares statements that are used again. Set it to false behind a pooler that works
     /// by transaction.
     "db-prepared-statements" => db_prepared_statements: bool = "true" [reloadable, in_database];
     /// A function whose result is the answer at `/`, instead of the API's description.
     "db-root-spec" ("root-spec") => db_root_spec: Option<QualifiedName> = ""
-        [reloadable, in_database];
+        [reloadable, in_database, example("api.root")];
     /// The schemas whose tables, views and functions are the API. A request chooses among
     /// several with `Accept-Profile` or `Content-Profile`; the first is the default.
     "db-schemas" ("db-schema") => db_schemas: Vec<String> = "public" [reloadable, in_database]
@@ -165,32 +170,37 @@ settings! {
     /// The database, as a URI or as keywords and values in libpq's forms. What it leaves
     /// out comes from libpq's environment variables (`PGHOST` and so on). `@FILE` reads it
     /// from a file.
-    "db-uri" => db_uri: String = "postgresql://" [secret];
+    "db-uri" => db_uri: String = "postgresql://"
+        [secret, example("postgres://authenticator:secret@localhost:5432/shop")];
     /// Sets `request.jwt.claim.NAME` for each top-level claim, beside `request.jwt.claims`.
     "db-use-legacy-gucs" => db_use_legacy_gucs: bool = "true" [reloadable, in_database, own];
     /// The audience that a token's `aud` must name. A token without `aud` is accepted,
     /// unless `jwt-aud-required`.
-    "jwt-aud" => jwt_aud: Option<String> = "" [reloadable, in_database] where word_or_uri;
+    "jwt-aud" => jwt_aud: Option<String> = ""
+        [reloadable, in_database, example("https://api.example.com")] where word_or_uri;
     /// Refuses tokens without an `aud` when `jwt-aud` is set.
     "jwt-aud-required" => jwt_aud_required: bool = "false" [reloadable, in_database, own];
     /// The number of verified tokens that are remembered. 0 verifies each token each time.
     "jwt-cache-max-entries" => jwt_cache_max_entries: usize = "1000" [reloadable, in_database];
     /// The issuers whose tokens are accepted: a token's `iss` must be one of them. Any
     /// when not set.
-    "jwt-issuers" => jwt_issuers: Vec<String> = "" [reloadable, in_database, own];
+    "jwt-issuers" => jwt_issuers: Option<String> = ""
+        [reloadable, in_database, own, example("https://login.example.com")];
     /// The address of a JSON Web Key Set, fetched at start and when a token names a key
     /// that is not in it.
-    "jwt-jwks-url" => jwt_jwks_url: Option<String> = "" [reloadable, in_database, own]
+    "jwt-jwks-url" => jwt_jwks_url: Option<String> = ""
+        [reloadable, in_database, own, example("https://login.example.com/.well-known/jwks.json")]
         where web_address;
     /// A table or function with the identifiers (`jti`) of revoked tokens, kept in memory.
     "jwt-revocation-source" => jwt_revocation_source: Option<QualifiedName> = ""
-        [reloadable, in_database, own];
+        [reloadable, in_database, own, example("auth.revoked_tokens")];
     /// Where a token holds the role: a JSONPath (RFC 9535). In the file, write `$$` for `$`.
     "jwt-role-claim-key" ("role-claim-key") => jwt_role_claim_key: String = "$.role"
         [reloadable, in_database];
     /// The secret that signs tokens, at least 32 bytes; or a JSON Web Key, or a set of them.
     /// `@FILE` reads it from a file. Without it, tokens are refused.
-    "jwt-secret" => jwt_secret: Option<Vec<u8>> = "" [reloadable, in_database, secret];
+    "jwt-secret" => jwt_secret: Option<Vec<u8>> = ""
+        [reloadable, in_database, secret, example("a secret of at least 32 characters")];
     /// Takes `jwt-secret` for base64, with either alphabet.
     "jwt-secret-is-base64" ("secret-is-base64") => jwt_secret_is_base64: bool = "false"
         [reloadable, in_database];
@@ -208,13 +218,14 @@ settings! {
         [reloadable, in_database];
     /// The base address in the description, when clients reach the server through a proxy:
     /// `https://example.com:8443/basePath`.
-    "openapi-server-proxy-uri" => openapi_server_proxy_uri: Option<String> = "" [in_database]
+    "openapi-server-proxy-uri" => openapi_server_proxy_uri: Option<String> = ""
+        [in_database, example("https://example.com:8443/basePath")]
         where proxy_uri;
     /// A client must send the rest of a body at this rate, in bytes a second. 0 for any rate.
     "server-body-min-bytes-per-second" => server_body_min_bytes_per_second: u64 = "1024" [own];
     /// The origins that browsers may call from. Any when not set.
     "server-cors-allowed-origins" => server_cors_allowed_origins: Option<Vec<String>> = ""
-        [in_database];
+        [in_database, example("https://example.com, https://www.example.com")];
     /// Puts goldenkey's own event loop between clients and the workers, with the limits and
     /// timeouts named `server-*`. Without it, put a buffering proxy on the same machine in
     /// front.
@@ -256,10 +267,12 @@ settings! {
     /// Sends `Server-Timing` with the durations of a request's phases.
     "server-timing-enabled" => server_timing_enabled: bool = "false" [reloadable, in_database];
     /// A header that is sent back as it came, to trace requests.
-    "server-trace-header" => server_trace_header: Option<String> = "" [reloadable, in_database]
+    "server-trace-header" => server_trace_header: Option<String> = ""
+        [reloadable, in_database, example("X-Request-Id")]
         where header_name;
     /// The Unix socket to listen on. It wins over `server-port`.
-    "server-unix-socket" => server_unix_socket: Option<String> = "" [];
+    "server-unix-socket" => server_unix_socket: Option<String> = ""
+        [example("/run/goldenkey/api.sock")];
     /// The permissions of `server-unix-socket`, between 600 and 777.
     "server-unix-socket-mode" => server_unix_socket_mode: SocketMode = "660" [];
     /// Lets filters, order and limit of an embedded resource that has an alias use its own

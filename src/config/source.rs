@@ -89,15 +89,17 @@ impl<'a> Sources<'a> {
         setting: &Setting,
         warnings: &mut Vec<Warning>,
     ) -> Result<T, ConfigError> {
-        if let Some((text, source)) = self.find(setting) {
+        if let Some((text, _)) = self.find(setting) {
             match T::parse(setting.name, text) {
                 Ok(value) => return Ok(value),
-                Err(rejected) if rejected.wrong_type && !setting.own => {
+                Err(rejected) => {
+                    let pass_over = rejected.wrong_type && !setting.own;
                     let error = self.rejection(setting, rejected);
-                    warnings.push(Warning::new(format!("{error} The default is used.")));
-                    debug_assert_ne!(source, Source::Default);
+                    if !pass_over {
+                        return Err(error);
+                    }
+                    warnings.push(Warning::passed_over(&error));
                 }
-                Err(rejected) => return Err(self.rejection(setting, rejected)),
             }
         }
         T::parse(setting.name, setting.default)

@@ -147,24 +147,20 @@ fn integer(text: &str) -> Option<i64> {
     })
 }
 
-/// Reads a whole number within the range of `T`.
-fn ranged<T>(text: &str, max: &str) -> Result<T, Rejected>
-where
-    T: TryFrom<i64>,
-{
-    let allowed = || format!("a whole number from 0 to {max}");
+/// Reads a whole number that `T` can hold.
+fn ranged<T: TryFrom<i64>>(text: &str, allowed: &str) -> Result<T, Rejected> {
     let number =
-        integer(text).ok_or_else(|| Rejected::wrong_type("it is not a number.", allowed()))?;
-    T::try_from(number).map_err(|_| Rejected::invalid("it is out of range.", allowed()))
+        integer(text).ok_or_else(|| Rejected::wrong_type("it is not a number.", allowed))?;
+    T::try_from(number).map_err(|_| Rejected::invalid("it is out of range.", allowed))
 }
 
 macro_rules! number {
-    ($($type:ty),+) => {$(
+    ($($type:ty, $allowed:literal;)+) => {$(
         impl Value for $type {
             const KIND: &'static str = "integer";
 
             fn parse(_: &str, text: &str) -> Result<Self, Rejected> {
-                ranged(text, &<$type>::MAX.min(i64::MAX as $type).to_string())
+                ranged(text, $allowed)
             }
 
             fn write(&self, out: &mut String) {
@@ -173,18 +169,10 @@ macro_rules! number {
         }
     )+};
 }
-number!(u64, usize);
-
-impl Value for u16 {
-    const KIND: &'static str = "integer";
-
-    fn parse(_: &str, text: &str) -> Result<Self, Rejected> {
-        ranged(text, "65535")
-    }
-
-    fn write(&self, out: &mut String) {
-        out.push_str(&self.to_string());
-    }
+number! {
+    u16, "a whole number from 0 to 65535";
+    u64, "a whole number from 0";
+    usize, "a whole number from 0";
 }
 
 impl Value for Duration {
@@ -192,7 +180,7 @@ impl Value for Duration {
 
     fn parse(_: &str, text: &str) -> Result<Self, Rejected> {
         // Bounded so that a time in the future can always be computed.
-        ranged::<u32>(text, &u32::MAX.to_string()).map(|s| Duration::from_secs(s.into()))
+        ranged::<u32>(text, "whole seconds from 0").map(|s| Duration::from_secs(s.into()))
     }
 
     fn write(&self, out: &mut String) {
@@ -200,12 +188,19 @@ impl Value for Duration {
     }
 }
 
+impl QualifiedName {
+    /// The name in a setting: `schema.name`, or the name alone. Neither is quoted.
+    pub(super) fn from_setting(text: &str) -> Self {
+        let (schema, name) = text.split_once('.').unwrap_or(("", text));
+        QualifiedName::new(schema.trim(), name.trim())
+    }
+}
+
 impl Value for QualifiedName {
     const KIND: &'static str = "name, with or without its schema";
 
     fn parse(_: &str, text: &str) -> Result<Self, Rejected> {
-        let (schema, name) = text.split_once('.').unwrap_or(("", text));
-        Ok(QualifiedName::new(schema.trim(), name.trim()))
+        Ok(QualifiedName::from_setting(text))
     }
 
     fn write(&self, out: &mut String) {

@@ -89,6 +89,7 @@ fn read(
         schemas,
         representations: handlers::read_representations(transaction)?,
         handlers: handlers::read_media_handlers(transaction, options.schemas)?,
+        binary_domains: handlers::read_binary_domains(transaction)?,
         role_settings: roles::read(transaction, server_version_num)?,
         server_version_num,
     })
@@ -113,5 +114,8 @@ fn read_schemas(
         schemas.insert(name, schema);
         Ok(())
     })?;
+    for missing in names.iter().filter(|name| !schemas.contains_key(name.as_str())) {
+        log::warn!("the schema {missing:?}, which is to be exposed, does not exist");
+    }
     Ok(schemas)
 }

@@ -50,7 +50,7 @@ pub struct Relation {
     #[serde(skip)]
     pub column_index: HashMap<Box<str>, usize>,
     /// Relationships that start here, to relations of exposed schemas, computed ones
-    /// included. Sorted so that messages name candidates in a stable order.
+    /// included. Sorted, so that messages name candidates in a stable order.
     pub relationships: Vec<Relationship>,
 }
 
@@ -58,6 +58,14 @@ impl Relation {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.column_index.get(name).map(|&i| &self.columns[i])
+    }
+
+    /// The relationships to that relation, found by bisection: a table that everything
+    /// refers to has thousands of them.
+    pub fn relationships_to(&self, target: &QualifiedName) -> &[Relationship] {
+        let from = self.relationships.partition_point(|r| r.target < *target);
+        let count = self.relationships[from..].partition_point(|r| r.target == *target);
+        &self.relationships[from..from + count]
     }
 }
 

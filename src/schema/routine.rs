@@ -1,9 +1,9 @@
-//! Functions and procedures.
+//! Functions that can be called.
 
 use super::QualifiedName;
 use serde::Serialize;
 
-/// A function or procedure of an exposed schema.
+/// A function of an exposed schema.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Routine {
     /// Its name.
@@ -14,8 +14,6 @@ pub struct Routine {
     pub parameters: Vec<Parameter>,
     /// What it returns.
     pub returns: ReturnType,
-    /// Whether it is a procedure, run with `CALL`.
-    pub is_procedure: bool,
     /// Its volatility.
     pub volatility: Volatility,
     /// Whether the last parameter is variadic.

@@ -4,7 +4,7 @@ use super::ConnectionError;
 use super::settings::{ConnectionSettings, Host, Server, SslMode, TargetSession};
 use postgres::config::{SslMode as Negotiation, SslNegotiation};
 use postgres::error::{DbError, SqlState};
-use postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use postgres::{CancelToken, Client, Config, NoTls, SimpleQueryMessage};
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -88,6 +88,14 @@ impl Connector {
             }
         }
         Err(last.expect("there is at least one server"))
+    }
+
+    /// Asks the server to cancel what a session is doing. It may come too late.
+    pub fn cancel(&self, token: &CancelToken) -> Result<(), postgres::Error> {
+        match &self.0.tls {
+            Some(tls) => token.cancel_query(tls.clone()),
+            None => token.cancel_query(NoTls),
+        }
     }
 
     /// Connects to one server, with each kind of encryption until one is accepted.

@@ -26,6 +26,8 @@ mod parameters;
 mod passfile;
 mod service;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod uri;
 

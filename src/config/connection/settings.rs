@@ -7,6 +7,7 @@ use super::{ConnectionError, Connector, passfile};
 use postgres::config::ChannelBinding;
 use std::fmt;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -178,15 +179,26 @@ fn seconds_of(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-/// The name of the user whose process this is.
+/// The name of the user whose process this is: the environment's, or the one that the
+/// password file has for the process's user.
 fn system_user(environment: &Environment) -> Result<String, ConnectionError> {
-    // The environment is asked instead of the password database, which a static binary
-    // cannot read through NSS.
     ["USER", "LOGNAME"]
         .iter()
         .find_map(|name| environment.get(name).filter(|user| !user.is_empty()))
         .map(str::to_owned)
+        .or_else(process_user)
         .ok_or_else(|| ConnectionError::new("no user: name one in db-uri or PGUSER"))
+}
+
+/// The name that `/etc/passwd` has for the user of this process.
+fn process_user() -> Option<String> {
+    let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
 }
 
 /// The servers of the lists `host`, `hostaddr` and `port`.

@@ -206,7 +206,7 @@ fn system_roots() -> TrustedRoots {
         .find_map(|path| roots_of("sslrootcert", Path::new(path)).ok())
         .map(|(roots, _)| (roots, Vec::new()))
         .unwrap_or_else(|| {
-            let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+            let roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
             (RootCertStore { roots }, Vec::new())
         })
 }

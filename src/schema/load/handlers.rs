@@ -4,7 +4,7 @@
 use super::rows::for_each_row;
 use crate::schema::{MediaHandler, QualifiedName, Representations};
 use postgres::{Error, Transaction};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The media type of a handler that serves any of them.
 const ANY_MEDIA_TYPE: &str = "*/*";
@@ -31,6 +31,19 @@ pub(super) fn read_representations(
     Ok(representations)
 }
 
+/// Reads the domains whose values are bodies that are not text.
+pub(super) fn read_binary_domains(
+    transaction: &mut Transaction<'_>,
+) -> Result<HashSet<QualifiedName>, Error> {
+    let mut domains = HashSet::new();
+    let sql = include_str!("../../../sql/catalog/binary_domains.sql");
+    for_each_row(transaction, sql, None, |mut cells| {
+        domains.insert(QualifiedName { schema: cells.text()?, name: cells.text()? });
+        Ok(())
+    })?;
+    Ok(domains)
+}
+
 /// Reads the aggregates that serve a media type, by media type.
 pub(super) fn read_media_handlers(
     transaction: &mut Transaction<'_>,
@@ -43,11 +56,12 @@ pub(super) fn read_media_handlers(
         let function = QualifiedName { schema: cells.text()?, name: cells.text()? };
         let (schema, name): (Option<&str>, Option<&str>) = (cells.take()?, cells.take()?);
         let target = schema.zip(name).map(|(schema, name)| QualifiedName::new(schema, name));
+        let binary = cells.take()?;
         let any_media_type = &*media_type == ANY_MEDIA_TYPE;
         let of_type = handlers.entry(media_type).or_default();
         // The newest counts when two serve the same rows.
         of_type.retain(|other| other.target != target);
-        of_type.push(MediaHandler { target, function, any_media_type });
+        of_type.push(MediaHandler { target, function, any_media_type, binary });
         Ok(())
     })?;
     Ok(handlers)

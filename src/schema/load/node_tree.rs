@@ -180,6 +180,34 @@ mod tests {
         Some(columns.iter().map(|c| (c.column, c.origin, c.origin_column)).collect())
     }
 
+    /// The stored query of this view, recorded from each supported version:
+    /// `select s.k as "no :resno", s.name || 'a' as b, s.keeper
+    ///  from (select id as k, name, keeper from pets) s order by s.name`
+    const RECORDED: [(u32, &str); 5] = [
+        (14, include_str!("testdata/ev_action_14.txt")),
+        (15, include_str!("testdata/ev_action_15.txt")),
+        (16, include_str!("testdata/ev_action_16.txt")),
+        (17, include_str!("testdata/ev_action_17.txt")),
+        (18, include_str!("testdata/ev_action_18.txt")),
+    ];
+
+    #[test]
+    fn node_trees_of_all_supported_versions_are_understood() {
+        for (version, text) in RECORDED {
+            let expected = Some(vec![(1, 16384, 1), (3, 16384, 3)]);
+            assert_eq!(shown(text), expected, "PostgreSQL {version}");
+        }
+    }
+
+    #[test]
+    fn a_node_tree_cut_anywhere_gives_nothing() {
+        let (_, text) = RECORDED[0];
+        let text = text.trim_end().strip_suffix("})").expect("it is a list of one query");
+        for end in (0..=text.len()).step_by(7) {
+            assert_eq!(shown(&text[..end]), None, "cut at {end}");
+        }
+    }
+
     #[test]
     fn only_the_outermost_target_list_counts() {
         let text = "({QUERY :commandType 1 :rtable ({RTE :subquery {QUERY :targetList \

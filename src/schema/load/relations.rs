@@ -45,6 +45,14 @@ impl Relations {
         Some(&entry.relation.columns[index].name)
     }
 
+    /// Adds a relation with the numbers of its columns, in any order.
+    #[cfg(test)]
+    pub(super) fn insert(&mut self, oid: u32, relation: Relation, numbers: Vec<i16>) {
+        let mut entry = Entry { relation, numbers };
+        put_in_order(&mut entry);
+        self.by_oid.insert(oid, entry);
+    }
+
     /// The relations, when their numbers are no longer of use.
     pub(super) fn into_relations(self) -> impl Iterator<Item = Relation> {
         self.by_oid.into_values().map(|entry| entry.relation)

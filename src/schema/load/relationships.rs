@@ -248,3 +248,6 @@ pub(super) fn add(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

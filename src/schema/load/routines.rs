@@ -10,6 +10,9 @@ use postgres::{Error, Transaction};
 /// The setting that chooses how a function's transaction begins, so that it is no `SET`.
 const ISOLATION: &str = "default_transaction_isolation";
 
+/// A setting's name and value.
+type Setting = (Box<str>, Box<str>);
+
 /// Reads the functions of the exposed schemas, oldest first.
 pub(super) fn read(
     transaction: &mut Transaction<'_>,
@@ -43,7 +46,6 @@ fn routine(cells: &mut Cells<'_>, hoisted: &[String]) -> Result<Routine, Error> 
         description,
         parameters: parameters(names, types, cast_types, defaults, variadic),
         returns,
-        is_procedure: false,
         volatility,
         variadic,
         isolation,
@@ -87,10 +89,7 @@ fn parameters(
 
 /// The isolation level among a function's own settings (`name=value`), and those that are to
 /// be set for its whole transaction.
-fn settings(
-    config: &[&str],
-    hoisted: &[String],
-) -> (Option<IsolationLevel>, Vec<(Box<str>, Box<str>)>) {
+fn settings(config: &[&str], hoisted: &[String]) -> (Option<IsolationLevel>, Vec<Setting>) {
     let mut isolation = None;
     let mut settings = Vec::new();
     for (name, value) in config.iter().filter_map(|setting| setting.split_once('=')) {
