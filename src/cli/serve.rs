@@ -1,7 +1,6 @@
 //! `goldenkey [CONFIG]`: the service, from start to the signal that ends it.
 
-use super::Failure;
-use super::logger;
+use super::{Failure, logger};
 use crate::app::{App, Loader};
 use crate::config::{Config, Environment};
 use crate::http::{Request, Response};
@@ -55,10 +54,12 @@ pub struct Service {
     loader: Loader,
     app: App,
     server: Server,
+    signals: Signals,
 }
 
 impl Service {
-    /// Reads the configuration and binds the address.
+    /// Reads the configuration and binds the address. From here on the signals are the
+    /// service's: SIGINT and SIGTERM end it, also before it runs.
     ///
     /// # Errors
     /// When the configuration cannot be used or the address cannot be bound.
@@ -67,9 +68,11 @@ impl Service {
         let (config, _) = loader.config().map_err(|error| error.to_string())?;
         logger::init(config.log_level);
         let app = loader.start().map_err(|error| error.to_string())?;
-        let server = Server::bind(server_settings(&config))
-            .map_err(|error| cannot_listen(&config, error))?;
-        Ok(Service { loader, app, server })
+        let server =
+            Server::bind(server_settings(&config)).map_err(|error| cannot_listen(&error))?;
+        let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
+            .map_err(|error| Failure::io("cannot handle signals", error))?;
+        Ok(Service { loader, app, server, signals })
     }
 
     /// The configuration at the start.
@@ -82,11 +85,9 @@ impl Service {
     /// # Errors
     /// When the service cannot be started.
     pub fn run(self) -> Result<(), Failure> {
-        let Service { loader, app, server } = self;
+        let Service { loader, app, server, signals } = self;
         let app = Arc::new(app);
         let shutdown = server.shutdown_handle();
-        let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
-            .map_err(|error| Failure::io("cannot handle signals", error))?;
         log::info!("listening on {}", server.address());
         let loaded = app.clone();
         std::thread::spawn(move || keep_loaded(&loader, &loaded, signals, &shutdown));
@@ -148,15 +149,12 @@ fn server_settings(config: &Config) -> Settings {
     }
 }
 
-fn cannot_listen(config: &Config, error: io::Error) -> Failure {
-    let place = match &config.server_unix_socket {
-        Some(path) => path.clone(),
-        None => format!("{}, port {}", config.server_host, config.server_port),
-    };
+/// The server's error, which names the address, with what can be done about it.
+fn cannot_listen(error: &io::Error) -> Failure {
     let hint = match error.kind() {
-        ErrorKind::AddrInUse => " (end the program that uses it, or choose another port)",
-        ErrorKind::PermissionDenied => " (a port below 1024 takes root or a capability)",
+        ErrorKind::AddrInUse => "; end the program that uses it, or choose another port",
+        ErrorKind::PermissionDenied => "; a port below 1024 takes root or a capability",
         _ => "",
     };
-    Failure::io(format_args!("cannot listen on {place}"), error).with(hint)
+    format!("{error}{hint}").into()
 }
