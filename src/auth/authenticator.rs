@@ -225,8 +225,8 @@ fn bearer_token(headers: &Headers) -> Option<&str> {
     std::str::from_utf8(&value[start..]).ok()
 }
 
-/// The error for a refused token. The log gets header fields and claims of it, which help to
-/// find the sender, and never the signature.
+/// The error for a refused token. The log gets its `alg` and `kid`, which help to find the
+/// sender, and never the signature.
 fn refused(refusal: Refusal, token: &str) -> Error {
     let mut log = format!("token refused: {refusal}");
     if let Ok(token) = Token::parse(token) {
