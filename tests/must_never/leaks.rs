@@ -162,10 +162,11 @@ fn many_roles_over_few_connections_never_see_each_other() {
                     let claims = claims(role, client * ROUNDS + round);
                     let request = whoami().bearer(&jwt::token(&claims));
                     let got = connection.send(&request).expect("an answer").json();
-                    assert_eq!((&got["role"], &got["claims"]), (&json!(role), &claims));
+                    let seen = (&got["role"], &got["claims"]);
+                    assert_eq!(seen, (&json!(role), &claims), "{got}");
                     assert_eq!(got["email"], claims["email"]);
                     let anonymous = connection.send(&whoami()).expect("an answer").json();
-                    assert_eq!(anonymous["claims"], json!({"role": "web_anon"}));
+                    assert_eq!(anonymous["claims"], json!({"role": "web_anon"}), "{anonymous}");
                     assert_eq!(anonymous["email"], Value::Null);
                     let (what, request, _) = &failing[(client * 5 + round) % failing.len()];
                     let got = connection.send(request).expect("an answer");
