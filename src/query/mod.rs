@@ -1,3 +1,16 @@
-//! SQL text. The two functions of [`quote`] are the only way for client text into it.
+//! SQL text from plans. The two functions of [`quote`] are the only way for client text
+//! into it.
 
+mod body;
+mod call;
+mod condition;
+mod mutate;
 pub mod quote;
+mod select;
+mod sql;
+mod statement;
+mod types;
+
+pub use body::BodyEncoding;
+pub use sql::Sql;
+pub use statement::{Column, Statement, is_custom, write};

@@ -87,6 +87,19 @@ pub enum Aggregate {
     Max,
 }
 
+impl Aggregate {
+    /// The name of the SQL function, which is also that of its result.
+    pub fn function_name(self) -> &'static str {
+        match self {
+            Aggregate::Sum => "sum",
+            Aggregate::Avg => "avg",
+            Aggregate::Count => "count",
+            Aggregate::Min => "min",
+            Aggregate::Max => "max",
+        }
+    }
+}
+
 /// A column, and a path into its JSON.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Field {

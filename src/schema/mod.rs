@@ -3,15 +3,19 @@
 //! [`SchemaCache`] is immutable once loaded; a reload builds a new one and swaps it.
 //! Planning looks things up by exposed schema and name; nothing here is per request.
 
+mod dump;
+mod load;
 mod relation;
 mod relationship;
 mod routine;
 
+pub use load::LoadOptions;
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, Junction, Relationship, RelationshipKind};
 pub use routine::{IsolationLevel, Parameter, ReturnType, Returned, Routine, Volatility};
 
-use std::collections::HashMap;
+use serde::{Serialize, Serializer};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 /// A name of an object and of the schema it is in, both unquoted.
@@ -41,35 +45,42 @@ impl fmt::Display for QualifiedName {
 }
 
 /// What the exposed schemas of a database hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct SchemaCache {
     /// The exposed schemas by name.
+    #[serde(serialize_with = "dump::sorted")]
     pub schemas: HashMap<Box<str>, ExposedSchema>,
     /// Conversions between a domain and json or text, declared as casts
     /// (<https://docs.postgrest.org/en/v16/references/api/domain_representations.html>).
     pub representations: Representations,
     /// Media type handlers: by media type, then by what they serve
     /// (<https://docs.postgrest.org/en/v16/references/api/media_type_handlers.html>).
+    #[serde(serialize_with = "dump::sorted")]
     pub handlers: HashMap<Box<str>, Vec<MediaHandler>>,
+    /// Domains named like a media type over `bytea`: values of them are bodies, not text.
+    pub binary_domains: HashSet<QualifiedName>,
     /// Settings of roles (`ALTER ROLE ... SET`) that apply to a request of that role.
+    #[serde(serialize_with = "dump::sorted")]
     pub role_settings: HashMap<Box<str>, RoleSettings>,
     /// The server's version, as `server_version_num`: 150004.
     pub server_version_num: u32,
 }
 
 /// One exposed schema.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct ExposedSchema {
     /// The schema's comment.
     pub description: Option<String>,
     /// Tables, views, materialized views, foreign and partitioned tables by name.
+    #[serde(serialize_with = "dump::sorted")]
     pub relations: HashMap<Box<str>, Relation>,
-    /// Functions and procedures by name; overloads side by side.
+    /// Functions by name; overloads side by side.
+    #[serde(serialize_with = "dump::sorted")]
     pub routines: HashMap<Box<str>, Vec<Routine>>,
 }
 
 /// Settings that a role brings to its transactions.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RoleSettings {
     /// `default_transaction_isolation` of the role.
     pub isolation: Option<IsolationLevel>,
@@ -79,18 +90,21 @@ pub struct RoleSettings {
 
 /// Casts that present a domain otherwise than PostgreSQL does. Types are written as
 /// `format_type` writes them with an empty search path.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Representations {
     /// Function from the type to `json`, for results.
+    #[serde(serialize_with = "dump::sorted")]
     pub to_json: HashMap<Box<str>, QualifiedName>,
     /// Function from `json` to the type, for bodies.
+    #[serde(serialize_with = "dump::sorted")]
     pub from_json: HashMap<Box<str>, QualifiedName>,
     /// Function from `text` to the type, for filter values.
+    #[serde(serialize_with = "dump::sorted")]
     pub from_text: HashMap<Box<str>, QualifiedName>,
 }
 
 /// A function or aggregate that gives a response body of a media type.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MediaHandler {
     /// The relation whose rows it takes; `None` for any row type (`anyelement`).
     pub target: Option<QualifiedName>,
@@ -98,6 +112,14 @@ pub struct MediaHandler {
     pub function: QualifiedName,
     /// Whether the domain is `*/*`, so that the response names its media type itself.
     pub any_media_type: bool,
+    /// Whether the domain is over `bytea`: the body is no text.
+    pub binary: bool,
+}
+
+impl Serialize for QualifiedName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl SchemaCache {

@@ -2,26 +2,28 @@
 //! views, and by computed relationships.
 
 use super::QualifiedName;
+use serde::Serialize;
 
-/// A way from one relation to another.
-#[derive(Debug, Clone, PartialEq)]
+/// A way from one relation to another. Sorted by target, then by kind and name, which is the
+/// order in which error messages list candidates.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Relationship {
     /// Where it starts.
     pub source: QualifiedName,
     /// Where it leads.
     pub target: QualifiedName,
-    /// Whether source and target are the same relation (or the same base table).
+    /// Whether source and target are the same relation.
     pub is_self: bool,
+    /// By what it is made.
+    pub kind: RelationshipKind,
     /// Whether the source is a view or materialized view.
     pub source_is_view: bool,
     /// Whether the target is a view or materialized view.
     pub target_is_view: bool,
-    /// By what it is made.
-    pub kind: RelationshipKind,
 }
 
 /// By what a relationship is made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum RelationshipKind {
     /// A foreign key, or two of them with a junction between.
     ForeignKey(Cardinality),
@@ -37,12 +39,12 @@ pub enum RelationshipKind {
 
 /// Cardinality of a foreign key's relationship, seen from the source. Column pairs are
 /// (source column, target column).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Cardinality {
-    /// The source holds the key.
-    ManyToOne { constraint: Box<str>, columns: Vec<(Box<str>, Box<str>)> },
     /// The target holds the key.
     OneToMany { constraint: Box<str>, columns: Vec<(Box<str>, Box<str>)> },
+    /// The source holds the key.
+    ManyToOne { constraint: Box<str>, columns: Vec<(Box<str>, Box<str>)> },
     /// The key's columns are unique; `source_holds_key` says on which side they are.
     OneToOne { constraint: Box<str>, columns: Vec<(Box<str>, Box<str>)>, source_holds_key: bool },
     /// A junction holds keys to both.
@@ -50,7 +52,7 @@ pub enum Cardinality {
 }
 
 /// A relation whose primary key holds two foreign keys.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Junction {
     /// The junction.
     pub relation: QualifiedName,
@@ -65,6 +67,11 @@ pub struct Junction {
 }
 
 impl Relationship {
+    /// Whether a function makes it.
+    pub fn is_computed(&self) -> bool {
+        matches!(self.kind, RelationshipKind::Computed { .. })
+    }
+
     /// Whether at most one target row belongs to a source row.
     pub fn is_to_one(&self) -> bool {
         match &self.kind {

@@ -1,9 +1,10 @@
-//! Functions and procedures.
+//! Functions that can be called.
 
 use super::QualifiedName;
+use serde::Serialize;
 
-/// A function or procedure of an exposed schema.
-#[derive(Debug, Clone, PartialEq)]
+/// A function of an exposed schema.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Routine {
     /// Its name.
     pub name: QualifiedName,
@@ -13,8 +14,6 @@ pub struct Routine {
     pub parameters: Vec<Parameter>,
     /// What it returns.
     pub returns: ReturnType,
-    /// Whether it is a procedure, run with `CALL`.
-    pub is_procedure: bool,
     /// Its volatility.
     pub volatility: Volatility,
     /// Whether the last parameter is variadic.
@@ -26,7 +25,7 @@ pub struct Routine {
 }
 
 /// An input parameter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Parameter {
     /// Its name; empty when it has none.
     pub name: Box<str>,
@@ -42,7 +41,7 @@ pub struct Parameter {
 }
 
 /// What a routine returns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReturnType {
     /// Whether it returns a set of them.
     pub is_set: bool,
@@ -51,19 +50,20 @@ pub struct ReturnType {
 }
 
 /// The shape of one returned value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Returned {
     /// Nothing.
     Void,
     /// A scalar of this type; a domain by its own name, so that a media type is seen.
     Scalar(QualifiedName),
     /// A row. With a name it is that relation's row type (or composite type's), without
-    /// one it is made by `OUT` parameters or `RETURNS TABLE`, or a bare `record`.
+    /// one it is made by `OUT` parameters or `RETURNS TABLE`. A bare `record`, whose columns
+    /// are known only when it is there, is a scalar `pg_catalog.record`.
     Composite(Option<QualifiedName>),
 }
 
 /// Volatility of a function (`pg_proc.provolatile`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Volatility {
     Immutable,
     Stable,
@@ -71,9 +71,22 @@ pub enum Volatility {
 }
 
 /// Isolation level of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum IsolationLevel {
     ReadCommitted,
     RepeatableRead,
     Serializable,
+}
+
+impl IsolationLevel {
+    /// The level that a value of `default_transaction_isolation` names.
+    pub fn from_setting(value: &str) -> Option<Self> {
+        match value {
+            // PostgreSQL treats the weakest level like the next one.
+            "read committed" | "read uncommitted" => Some(Self::ReadCommitted),
+            "repeatable read" => Some(Self::RepeatableRead),
+            "serializable" => Some(Self::Serializable),
+            _ => None,
+        }
+    }
 }

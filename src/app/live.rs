@@ -1,0 +1,131 @@
+//! Everything that a reload may change, made ready for requests.
+
+use crate::auth::{self, Authenticator, CacheCounters, DenyList, FetchedKeys, KeyError};
+use crate::config::{Config, OpenApiMode, TxEnd};
+use crate::plan;
+use crate::query::quote::identifier;
+use crate::request;
+use crate::response::Cors;
+use crate::schema::SchemaCache;
+use crate::transaction::PreludeSettings;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What requests are answered with: immutable, and swapped whole.
+#[derive(Clone)]
+pub struct Live {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What verifies tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// What the database has; `None` until it was first loaded.
+    pub schema: Option<Arc<SchemaCache>>,
+    /// What planning takes of the configuration.
+    pub plan_settings: plan::Settings,
+    /// What all transactions set alike.
+    pub prelude: PreludeSettings,
+    /// The call of `db-pre-request`.
+    pub pre_request: Option<String>,
+    /// Who may read answers from other origins.
+    pub cors: Cors,
+    /// The name of `db-root-spec`, as requests know it.
+    root_spec: Option<String>,
+    /// The search path of each exposed schema.
+    search_paths: HashMap<String, String>,
+}
+
+/// What outlives reloads of the configuration.
+#[derive(Clone, Default)]
+pub struct Lasting {
+    /// Hits and misses of the token cache.
+    pub cache_counters: Arc<CacheCounters>,
+    /// The revoked claims.
+    pub deny_list: Arc<DenyList>,
+    /// Keys from URLs.
+    pub fetched_keys: Arc<FetchedKeys>,
+}
+
+impl Live {
+    /// Prepares a configuration. The texts are warnings for the operator.
+    ///
+    /// # Errors
+    /// When a key or path of the authentication settings cannot be used.
+    pub fn new(config: Config, lasting: &Lasting) -> Result<(Self, Vec<String>), KeyError> {
+        let (authenticator, warnings) = Authenticator::new(auth_settings(&config, lasting)?)?;
+        let prelude = PreludeSettings::new(&config);
+        let search_paths = config
+            .db_schemas
+            .iter()
+            .map(|schema| (schema.clone(), prelude.search_path(schema)))
+            .collect();
+        let live = Live {
+            authenticator: Arc::new(authenticator),
+            schema: None,
+            plan_settings: plan::Settings {
+                max_rows: config.db_max_rows,
+                aggregates_enabled: config.db_aggregates_enabled,
+                plan_enabled: config.db_plan_enabled,
+                legacy_target_names: config.url_use_legacy_target_names,
+            },
+            prelude,
+            pre_request: config.db_pre_request.as_ref().map(|function| {
+                let mut sql = String::from("SELECT ");
+                if !function.schema.is_empty() {
+                    identifier(&mut sql, &function.schema);
+                    sql.push('.');
+                }
+                identifier(&mut sql, &function.name);
+                sql + "()"
+            }),
+            cors: Cors { origins: config.server_cors_allowed_origins.clone() },
+            root_spec: config.db_root_spec.as_ref().map(ToString::to_string),
+            search_paths,
+            config: Arc::new(config),
+        };
+        Ok((live, warnings))
+    }
+
+    /// The same with another schema cache.
+    pub fn with_schema(&self, schema: Option<Arc<SchemaCache>>) -> Self {
+        Live { schema, ..self.clone() }
+    }
+
+    /// What reading a request takes of the configuration.
+    pub fn request_settings(&self) -> request::Settings<'_> {
+        request::Settings {
+            schemas: &self.config.db_schemas,
+            root_spec: self.root_spec.as_deref(),
+            root_enabled: self.config.openapi_mode != OpenApiMode::Disabled,
+            tx_override: matches!(
+                self.config.db_tx_end,
+                TxEnd::CommitAllowOverride | TxEnd::RollbackAllowOverride
+            ),
+        }
+    }
+
+    /// The search path of requests to an exposed schema, as SQL.
+    pub fn search_path(&self, schema: &str) -> &str {
+        self.search_paths.get(schema).map_or("", String::as_str)
+    }
+}
+
+fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, KeyError> {
+    Ok(auth::Settings {
+        secret: config.jwt_secret.clone(),
+        jwks_url: config.jwt_jwks_url.clone(),
+        issuers: config.jwt_issuers.as_deref().map(read_file).transpose()?,
+        audience: config.jwt_aud.clone(),
+        audience_required: config.jwt_aud_required,
+        role_claim_key: config.jwt_role_claim_key.clone(),
+        anonymous_role: config.db_anon_role.clone(),
+        cache_max_entries: config.jwt_cache_max_entries,
+        cache_counters: lasting.cache_counters.clone(),
+        deny_list: lasting.deny_list.clone(),
+        fetched_keys: lasting.fetched_keys.clone(),
+    })
+}
+
+fn read_file(path: &str) -> Result<String, KeyError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| KeyError::new(format!("jwt-issuers: cannot read {path}: {error}")))
+}

@@ -1,0 +1,389 @@
+//! The application: what answers requests, whatever carries them.
+//!
+//! [`App::handle`] is a plain function from a request to a response. Configuration, keys
+//! and schema cache are one immutable [`Live`] that reloads swap; a request keeps the one
+//! that it began with.
+
+mod live;
+mod reload;
+mod timing;
+
+pub use live::Live;
+pub use reload::{Loader, StartError};
+
+use crate::config::TxEnd;
+use crate::error::{Error, Result};
+use crate::http::{Headers, Request, Response};
+use crate::plan::{self, Mutation, MutatePlan, Plan};
+use crate::pool::{Pool, Unavailable};
+use crate::query::{self, Statement};
+use crate::request::{ApiRequest, Method, Preferences, Resource, Transaction as Wish};
+use crate::response::{self, Finished};
+use crate::schema::{IsolationLevel, Routine, SchemaCache, Volatility};
+use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction};
+use arc_swap::ArcSwap;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use timing::Timing;
+
+/// The application.
+pub struct App {
+    live: ArcSwap<Live>,
+    pool: Pool,
+}
+
+thread_local! {
+    /// A worker's buffers, kept from request to request.
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Buffers {
+    prelude: String,
+    message: String,
+    session_key: String,
+}
+
+impl App {
+    /// An application that answers with `live` over the connections of `pool`.
+    pub fn new(live: Live, pool: Pool) -> Self {
+        Self { live: ArcSwap::from_pointee(live), pool }
+    }
+
+    /// What requests are answered with now.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Answers the requests from now on with something else.
+    pub fn swap(&self, live: Live) {
+        self.live.store(Arc::new(live));
+    }
+
+    /// The connections.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Answers a request.
+    pub fn handle(&self, mut request: Request) -> Response {
+        let live = self.live.load();
+        let mut timing = Timing::start(live.config.server_timing_enabled);
+        let answered = match live.cors.preflight(&request.method, &request.headers) {
+            Some(answer) => Ok(answer),
+            None => self.answer(&live, &mut request, &mut timing),
+        };
+        let failed = answered.is_err();
+        let mut response = answered.unwrap_or_else(|error| {
+            log_error(&error);
+            response::error_response(&error, live.config.client_error_verbosity)
+        });
+        if !failed && let Some(text) = timing.finish() {
+            response.headers.push(("Server-Timing".into(), text));
+        }
+        if request.method == "HEAD" {
+            response.body = crate::http::Body::Empty;
+        }
+        live.cors.apply(&mut response, &request.headers);
+        trace(&live, &request.headers, &mut response);
+        response
+    }
+
+    fn answer(&self, live: &Live, request: &mut Request, timing: &mut Timing) -> Result<Response> {
+        let identity = live.authenticator.authenticate(&request.headers, now())?;
+        timing.jwt();
+        let api = ApiRequest::parse(request, &live.request_settings())?;
+        api.preferences.refuse_invalid()?;
+        timing.parse();
+        let schema = live.schema.as_deref().ok_or_else(no_schema_cache)?;
+        if api.method == Method::Options {
+            return options(&api, schema);
+        }
+        let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
+        if api.resource == Resource::Root {
+            return Err(plan::unsupported_method(api.method.as_str()));
+        }
+        let plan = plan::plan(&api, schema, &live.plan_settings)?;
+        let statement = query::write(&plan, &api, live.plan_settings.max_rows);
+        timing.plan();
+        let outcome = exchange.run(&self.pool, &plan, &statement)?;
+        timing.transaction();
+        let mut response = exchange.present(&plan, &statement, outcome)?;
+        warn_of_deprecated_names(&plan, &mut response);
+        timing.response();
+        Ok(response)
+    }
+}
+
+/// A request on its way through the floors.
+struct Exchange<'e> {
+    live: &'e Live,
+    schema: &'e SchemaCache,
+    identity: &'e crate::auth::Identity,
+    api: &'e ApiRequest,
+    http: &'e Request,
+}
+
+impl Exchange<'_> {
+    /// Runs the statement in the request's transaction.
+    fn run(&self, pool: &Pool, plan: &Plan, statement: &Statement) -> Result<Outcome> {
+        let routine = match plan {
+            Plan::Call(call) => Some(call.routine),
+            Plan::Read(_) | Plan::Mutate(_) => None,
+        };
+        BUFFERS.with_borrow_mut(|buffers| {
+            let Buffers { prelude, message, session_key } = buffers;
+            let search_path = self.live.search_path(&self.api.schema);
+            prelude.clear();
+            Prelude {
+                settings: &self.live.prelude,
+                identity: self.identity,
+                request: self.api,
+                headers: &self.http.headers,
+                search_path,
+                schema: self.schema,
+                routine,
+            }
+            .write(prelude)?;
+            session_key.clear();
+            session_key.push_str(&self.identity.role);
+            session_key.push('\0');
+            session_key.push_str(search_path);
+            let read_only = is_read_only(self.api.method, routine);
+            let decide = |outcome: &Outcome| self.check(plan, outcome);
+            let transaction = Transaction {
+                isolation: self.isolation(routine),
+                read_only,
+                prelude,
+                pre_request: self.live.pre_request.as_deref(),
+                statement,
+                session_key: self.live.config.db_prepared_statements.then_some(session_key),
+                end: match (self.rolls_back(), read_only || !self.may_refuse(plan)) {
+                    (true, _) => End::Rollback,
+                    (false, true) => End::Commit,
+                    (false, false) => End::Decide(&decide),
+                },
+                cancel: self.http.cancel.as_ref(),
+            };
+            self.run_on(pool, &transaction, message)
+        })
+    }
+
+    /// Runs a transaction. One that only reads is run once more on another connection when
+    /// the first turns out to be gone: nothing can have come of it.
+    fn run_on(&self, pool: &Pool, transaction: &Transaction, message: &mut String) -> Result<Outcome> {
+        let mut retries = usize::from(transaction.read_only);
+        loop {
+            let mut pooled = pool.get().map_err(unavailable)?;
+            let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
+            match transaction.run(connection, message) {
+                Ok(outcome) => return Ok(outcome),
+                Err(Aborted::Failed(failure)) if failure.ends_session() && retries > 0 => {
+                    retries -= 1;
+                }
+                Err(Aborted::Failed(failure)) => {
+                    return Err(failure.into_error(self.identity.authenticated));
+                }
+                Err(Aborted::Refused(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn isolation(&self, routine: Option<&Routine>) -> IsolationLevel {
+        let of_role =
+            || self.schema.role_settings.get(self.identity.role.as_str()).and_then(|s| s.isolation);
+        routine
+            .and_then(|r| r.isolation)
+            .or_else(of_role)
+            .unwrap_or(IsolationLevel::ReadCommitted)
+    }
+
+    /// Whether the effects go: by configuration, or by the client's wish where it counts.
+    fn rolls_back(&self) -> bool {
+        let wish = self.api.preferences.transaction;
+        match self.live.config.db_tx_end {
+            TxEnd::Commit => false,
+            TxEnd::Rollback => true,
+            TxEnd::CommitAllowOverride => wish == Some(Wish::Rollback),
+            TxEnd::RollbackAllowOverride => wish != Some(Wish::Commit),
+        }
+    }
+
+    /// Whether the result can undo a write.
+    fn may_refuse(&self, plan: &Plan) -> bool {
+        let media = match plan {
+            Plan::Read(_) => return false,
+            Plan::Mutate(plan) if is_put(plan) => return true,
+            Plan::Mutate(plan) => &plan.media,
+            Plan::Call(plan) => &plan.media,
+        };
+        media.format.is_singular() || self.api.preferences.enforced_max_affected().is_some()
+    }
+
+    /// What a result must fulfil for its effects to stay.
+    fn check(&self, plan: &Plan, outcome: &Outcome) -> Result<()> {
+        match plan {
+            Plan::Read(_) => Ok(()),
+            Plan::Mutate(mutation) => {
+                if is_put(mutation) && outcome.row_count() != 1 {
+                    return Err(plan::key_mismatch());
+                }
+                response::check_singular(&mutation.media, outcome)?;
+                match self.api.method {
+                    Method::Patch | Method::Delete => self.check_max_affected(outcome),
+                    _ => Ok(()),
+                }
+            }
+            Plan::Call(call) if call.routine.returns.is_set => {
+                response::check_singular(&call.media, outcome)?;
+                self.check_max_affected(outcome)
+            }
+            Plan::Call(_) => Ok(()),
+        }
+    }
+
+    fn check_max_affected(&self, outcome: &Outcome) -> Result<()> {
+        let rows = outcome.row_count();
+        match self.api.preferences.enforced_max_affected() {
+            Some(max) if i64::try_from(rows).is_ok_and(|rows| rows > max) => Err(Error::new(
+                400,
+                "PGRST124",
+                "Query result exceeds max-affected preference constraint",
+            )
+            .details(format!("The query affects {rows} rows"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn present(&self, plan: &Plan, statement: &Statement, outcome: Outcome) -> Result<Response> {
+        if !statement.is_explain {
+            self.check(plan, &outcome)?;
+        }
+        let finished = Finished {
+            request: self.api,
+            preferences: honoured(self.api, plan),
+            statement,
+            outcome,
+            max_rows: self.live.plan_settings.max_rows,
+            verbosity: self.live.config.client_error_verbosity,
+        };
+        match plan {
+            Plan::Read(read) => response::of_read(read, finished),
+            Plan::Mutate(mutation) => response::of_mutation(mutation, finished),
+            Plan::Call(call) => response::of_call(call, finished),
+        }
+    }
+}
+
+fn is_put(plan: &MutatePlan) -> bool {
+    matches!(&plan.mutation, Mutation::Insert(insert) if insert.is_put)
+}
+
+fn is_read_only(method: Method, routine: Option<&Routine>) -> bool {
+    match (method, routine) {
+        (Method::Get | Method::Head, _) => true,
+        (_, Some(routine)) => routine.volatility != Volatility::Volatile,
+        (_, None) => false,
+    }
+}
+
+/// The preferences that the answer lives up to.
+fn honoured(api: &ApiRequest, plan: &Plan) -> Preferences {
+    let mut preferences = api.preferences.clone();
+    match plan {
+        Plan::Read(_) => {
+            preferences.representation = None;
+            preferences.max_affected = None;
+        }
+        Plan::Call(_) => preferences.representation = None,
+        Plan::Mutate(_) if matches!(api.method, Method::Post | Method::Put) => {
+            preferences.max_affected = None;
+        }
+        Plan::Mutate(_) => {}
+    }
+    let merges = match plan {
+        Plan::Mutate(plan) => {
+            matches!(&plan.mutation, Mutation::Insert(i) if !i.is_put && i.conflict.is_some())
+        }
+        _ => false,
+    };
+    if !merges {
+        preferences.resolution = None;
+    }
+    if !matches!(api.method, Method::Post | Method::Patch) || matches!(plan, Plan::Call(_)) {
+        preferences.missing = None;
+    }
+    preferences
+}
+
+fn options(api: &ApiRequest, schema: &SchemaCache) -> Result<Response> {
+    Ok(match &api.resource {
+        Resource::Root => response::options_of_root(),
+        Resource::Relation(name) => {
+            response::options_of_relation(plan::find_relation(schema, &api.schema, name)?)
+        }
+        Resource::Routine(name) => {
+            response::options_of_routine(plan::find_routine(name, api, schema)?)
+        }
+    })
+}
+
+/// `Warning` for names that stand in the way of embedding a relation twice.
+fn warn_of_deprecated_names(plan: &Plan, response: &mut Response) {
+    let names = match plan {
+        Plan::Read(plan) => &plan.deprecated_names,
+        Plan::Mutate(plan) => &plan.deprecated_names,
+        Plan::Call(plan) => &plan.deprecated_names,
+    };
+    for (target, alias) in names {
+        let text = format!(
+            "Embedded resource was referenced by relation name even though it has an alias. This is \
+             deprecated and will stop working in a future release. Update `{target}` to `{alias}` in \
+             query string filters, orders or limits."
+        );
+        log::warn!("{text}");
+        response.headers.push(("Warning".into(), format!("299 PostgREST \"{text}\"")));
+    }
+}
+
+/// Repeats `server-trace-header`.
+fn trace(live: &Live, headers: &Headers, response: &mut Response) {
+    if let Some(name) = &live.config.server_trace_header {
+        let value = headers.get(name).unwrap_or_default().to_owned();
+        response.headers.push((name.clone().into(), value));
+    }
+}
+
+fn log_error(error: &Error) {
+    if error.status() >= 500 {
+        log::error!("{error}");
+    } else if error.log_text().is_some() {
+        log::info!("{error}");
+    }
+}
+
+fn no_schema_cache() -> Error {
+    Error::new(503, "PGRST002", "Could not query the database for the schema cache. Retrying.")
+        .header("Retry-After", "1")
+}
+
+fn unavailable(unavailable: Unavailable) -> Error {
+    match unavailable {
+        Unavailable::Exhausted => {
+            Error::new(504, "PGRST003", "Timed out acquiring connection from connection pool.")
+        }
+        Unavailable::Unreachable(error) => {
+            Error::new(503, "PGRST000", "Database connection error. Retrying the connection.")
+                .details(error.to_string())
+                .header("Retry-After", "1")
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+}

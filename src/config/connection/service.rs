@@ -1,0 +1,32 @@
+//! Named groups of parameters in a service file.
+//!
+//! <https://www.postgresql.org/docs/current/libpq-pgservice.html>
+
+use super::super::source::Environment;
+use super::{ConnectionError, passfile};
+use ini::{Ini, ParseOption};
+use std::path::PathBuf;
+
+/// The parameters of a service. The user's file comes before the system's.
+pub(super) fn read(
+    service: &str,
+    environment: &Environment,
+) -> Result<Vec<(String, String)>, ConnectionError> {
+    let own = match environment.get("PGSERVICEFILE") {
+        Some(path) => Some(PathBuf::from(path)),
+        None => passfile::home(environment).map(|home| home.join(".pg_service.conf")),
+    };
+    let directory = environment.get("PGSYSCONFDIR").unwrap_or("/etc/postgresql-common");
+    let files = own.into_iter().chain([PathBuf::from(directory).join("pg_service.conf")]);
+    for path in files.filter(|path| path.exists()) {
+        let options =
+            ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+        let file = Ini::load_from_file_opt(&path, options).map_err(|error| {
+            ConnectionError::new(format!("service file {}: {error}", path.display()))
+        })?;
+        if let Some(group) = file.section(Some(service)) {
+            return Ok(group.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect());
+        }
+    }
+    Err(ConnectionError::new(format!("definition of service \"{service}\" not found")))
+}

@@ -1,0 +1,276 @@
+//! Calling: which overload of a function a request means, and what it is given.
+
+use super::media::{self, MediaChoice};
+use super::read::{Planner, ReadNode};
+use super::{LOOSE, Settings, nearest};
+use crate::error::{Error, Result};
+use crate::request::{ApiRequest, MediaType, Method, Payload};
+use crate::schema::{Parameter, Returned, Routine, SchemaCache};
+
+/// A planned call.
+#[derive(Debug)]
+pub struct CallPlan<'a> {
+    /// The function.
+    pub routine: &'a Routine,
+    /// What it is given.
+    pub arguments: ArgumentSource<'a>,
+    /// How its result is read.
+    pub result: ReadNode<'a>,
+    /// The body.
+    pub media: MediaChoice<'a>,
+    /// Uses of a target's name where its alias was due: (target, alias).
+    pub deprecated_names: Vec<(&'a str, &'a str)>,
+}
+
+/// Where the arguments come from.
+#[derive(Debug)]
+pub enum ArgumentSource<'a> {
+    /// There are none.
+    None,
+    /// From the query string or a form: a parameter and its values; more than one only
+    /// for a variadic parameter.
+    Direct(Vec<(&'a Parameter, Vec<&'a str>)>),
+    /// From the members of the JSON body's (first) object.
+    Json(Vec<&'a Parameter>),
+    /// The body as it is, for a single unnamed parameter.
+    Body(&'a Parameter),
+}
+
+/// The alias of the function's rows.
+pub const CALL_ALIAS: &str = "pgrst_call";
+
+/// The name of the only column of a scalar result.
+pub const SCALAR_COLUMN: &str = "pgrst_scalar";
+
+/// Plans a call of the named function.
+pub fn plan<'a>(
+    name: &str,
+    request: &'a ApiRequest,
+    schema: &'a SchemaCache,
+    settings: &Settings,
+) -> Result<CallPlan<'a>> {
+    let call = Invocation::new(name, request);
+    let routine = call.find(schema)?;
+    check_max_affected(routine, request)?;
+    let relation = match &routine.returns.returned {
+        Returned::Composite(Some(relation)) => schema.relation(&relation.schema, &relation.name),
+        _ => None,
+    };
+    let row_type = match &routine.returns.returned {
+        Returned::Composite(Some(name)) | Returned::Scalar(name) => &name.name,
+        Returned::Composite(None) => "record",
+        Returned::Void => "void",
+    };
+    let alias = match routine.returns.returned {
+        Returned::Composite(_) => CALL_ALIAS,
+        // Errors about a column of a scalar name the function.
+        Returned::Scalar(_) | Returned::Void => &routine.name.name,
+    };
+    let (mut result, deprecated_names) =
+        Planner::new(request, schema, settings).call_result(relation, alias, row_type)?;
+    let subject = media::Subject::of_call(&routine.returns);
+    let media = media::negotiate(request, schema, settings, subject)?;
+    result.jsonb = media.format.shows_embeds_as_text();
+    let arguments = call.arguments(routine);
+    Ok(CallPlan { routine, arguments, result, media, deprecated_names })
+}
+
+/// The overload that `OPTIONS` means.
+pub fn find_routine<'a>(
+    name: &str,
+    request: &'a ApiRequest,
+    schema: &'a SchemaCache,
+) -> Result<&'a Routine> {
+    Invocation::new(name, request).find(schema)
+}
+
+fn check_max_affected(routine: &Routine, request: &ApiRequest) -> Result<()> {
+    if request.preferences.enforced_max_affected().is_some() && !routine.returns.is_set {
+        return Err(Error::new(
+            400,
+            "PGRST128",
+            "Function must return SETOF or TABLE when max-affected preference is used with \
+             handling=strict",
+        ));
+    }
+    Ok(())
+}
+
+/// A call as the client made it.
+struct Invocation<'a, 'n> {
+    name: &'n str,
+    request: &'a ApiRequest,
+    /// The names of the arguments, each once, in the order given.
+    keys: Vec<&'a str>,
+    is_post: bool,
+}
+
+impl<'a, 'n> Invocation<'a, 'n> {
+    fn new(name: &'n str, request: &'a ApiRequest) -> Self {
+        let mut keys: Vec<&str> = Vec::new();
+        let mut add = |key: &'a str| {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        };
+        match &request.payload {
+            Some(payload) => payload.keys().into_iter().for_each(add),
+            None => request.query.arguments.iter().for_each(|(key, _)| add(key)),
+        }
+        Self { name, request, keys, is_post: request.method == Method::Post }
+    }
+
+    fn find<'s>(&self, schema: &'s SchemaCache) -> Result<&'s Routine> {
+        let overloads = schema.routines(&self.request.schema, self.name);
+        let named: Vec<&Routine> = overloads.iter().filter(|r| self.takes_keys(r)).collect();
+        let chosen = if named.is_empty() {
+            overloads.iter().filter(|r| self.takes_body(r)).collect()
+        } else {
+            named
+        };
+        match &chosen[..] {
+            [routine] => Ok(routine),
+            [] => Err(self.not_found(overloads)),
+            several => Err(ambiguous(several)),
+        }
+    }
+
+    /// Whether the arguments are all of the routine's required parameters and none that
+    /// it does not have.
+    fn takes_keys(&self, routine: &Routine) -> bool {
+        let parameters = &routine.parameters;
+        if parameters.is_empty() {
+            return self.keys.is_empty() && !(self.is_post && self.has_raw_body());
+        }
+        self.keys.iter().all(|key| parameters.iter().any(|p| *p.name == **key))
+            && parameters.iter().all(|p| !p.required || self.keys.iter().any(|k| **k == *p.name))
+    }
+
+    /// Whether the routine's only, unnamed parameter takes the body as it is.
+    fn takes_body(&self, routine: &Routine) -> bool {
+        let [parameter] = &routine.parameters[..] else { return false };
+        let data_type = &*parameter.data_type;
+        self.is_post
+            && parameter.name.is_empty()
+            && match self.request.content_type {
+                MediaType::ApplicationJson => matches!(data_type, "json" | "jsonb"),
+                MediaType::TextPlain => data_type == "text",
+                MediaType::TextXml => data_type == "xml",
+                MediaType::OctetStream => data_type == "bytea",
+                _ => false,
+            }
+    }
+
+    fn has_raw_body(&self) -> bool {
+        self.raw_type().is_some()
+    }
+
+    /// The type of a single unnamed parameter that would take the raw body.
+    fn raw_type(&self) -> Option<&'static str> {
+        match self.request.content_type {
+            MediaType::TextPlain => Some("text"),
+            MediaType::TextXml => Some("xml"),
+            MediaType::OctetStream => Some("bytea"),
+            _ => None,
+        }
+    }
+
+    fn arguments<'s>(&self, routine: &'s Routine) -> ArgumentSource<'a>
+    where
+        's: 'a,
+    {
+        if !self.takes_keys(routine) {
+            // It was found by its single unnamed parameter.
+            return ArgumentSource::Body(&routine.parameters[0]);
+        }
+        if self.keys.is_empty() {
+            return ArgumentSource::None;
+        }
+        let given = routine.parameters.iter().filter(|p| self.keys.contains(&&*p.name));
+        let pairs = match &self.request.payload {
+            Some(Payload::Form(pairs)) => pairs,
+            Some(_) => return ArgumentSource::Json(given.collect()),
+            None => &self.request.query.arguments,
+        };
+        ArgumentSource::Direct(given.map(|p| (p, values_of(p, pairs))).collect())
+    }
+
+    fn not_found(&self, overloads: &[Routine]) -> Error {
+        let function = format!("{}.{}", self.request.schema, self.name);
+        let raw_type = self.raw_type().filter(|_| self.is_post);
+        let mut keys = self.keys.clone();
+        keys.sort_unstable();
+        let listed = keys.join(", ");
+        let (called, searched) = match (raw_type, keys.len()) {
+            (Some(raw), _) => (String::new(), format!(" with a single unnamed {raw} parameter")),
+            (None, 0) => (" without parameters".into(), " without parameters".into()),
+            (None, 1) => (format!("({listed})"), format!(" with parameter {listed}")),
+            (None, _) => (format!("({listed})"), format!(" with parameters {listed}")),
+        };
+        let or_body = if self.is_post && self.request.content_type == MediaType::ApplicationJson {
+            " or with a single unnamed json/jsonb parameter"
+        } else {
+            ""
+        };
+        let error = Error::new(
+            404,
+            "PGRST202",
+            format!("Could not find the function {function}{called} in the schema cache"),
+        )
+        .details(format!(
+            "Searched for the function {function}{searched}{or_body}, but no matches were found in \
+             the schema cache."
+        ));
+        let signatures: Vec<String> = overloads.iter().map(signature).collect();
+        if keys.is_empty() {
+            return error;
+        }
+        match nearest(&format!("({listed})"), signatures.iter().map(String::as_str), LOOSE) {
+            Some(near) => {
+                error.hint(format!("Perhaps you meant to call the function {function}{near}"))
+            }
+            None => error,
+        }
+    }
+}
+
+/// The values for a parameter: of a repeated one the last counts, of a variadic one all.
+fn values_of<'a>(parameter: &Parameter, pairs: &'a [(String, String)]) -> Vec<&'a str> {
+    let mut values: Vec<&str> = pairs
+        .iter()
+        .filter(|(name, _)| **name == *parameter.name)
+        .map(|(_, value)| value.as_str())
+        .collect();
+    if !parameter.variadic
+        && let Some(last) = values.pop()
+    {
+        values = vec![last];
+    }
+    values
+}
+
+fn signature(routine: &Routine) -> String {
+    let mut names: Vec<&str> = routine.parameters.iter().map(|p| &*p.name).collect();
+    names.sort_unstable();
+    format!("({})", names.join(", "))
+}
+
+fn ambiguous(candidates: &[&Routine]) -> Error {
+    let described: Vec<String> = candidates
+        .iter()
+        .map(|r| {
+            let parameters: Vec<String> =
+                r.parameters.iter().map(|p| format!("{} => {}", p.name, p.data_type)).collect();
+            format!("{}({})", r.name, parameters.join(", "))
+        })
+        .collect();
+    Error::new(
+        300,
+        "PGRST203",
+        format!("Could not choose the best candidate function between: {}", described.join(", ")),
+    )
+    .hint(
+        "Try renaming the parameters or the function itself in the database so function \
+         overloading can be resolved",
+    )
+}

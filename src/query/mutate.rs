@@ -1,0 +1,297 @@
+//! `INSERT`, `UPDATE` and `DELETE` from a mutation's plan.
+
+use super::condition::push_where;
+use super::sql::Sql;
+use crate::plan::{
+    EmbedNode, InsertPlan, MutatePlan, Mutation, ReadNode, ResolvedCondition, SelectedValue,
+    TypedColumn,
+};
+use crate::request::{JsonPayload, Payload, PayloadShape};
+use crate::schema::{Cardinality, QualifiedName, RelationshipKind};
+
+/// The alias of the body's rows.
+const BODY: &str = "pgrst_body";
+
+/// The alias of one element of the body, as jsonb.
+const ITEM: &str = "pgrst_item";
+
+/// Setting that counts the rows that were there already.
+pub const UPDATED_SETTING: &str = "pgrst.updated";
+
+/// Appends the change, with what it returns.
+pub fn push_mutation<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, payload: &'a Option<Payload>, with_key: bool) {
+    match &plan.mutation {
+        Mutation::Insert(insert) => push_insert(sql, plan, insert, payload),
+        Mutation::Update { columns, defaults, conditions } => {
+            push_update(sql, plan, columns, *defaults, conditions, payload);
+            if columns.is_empty() {
+                return;
+            }
+        }
+        Mutation::Delete { conditions } => {
+            sql.push("DELETE FROM ").qualified(&plan.relation.name);
+            push_conditions(sql, conditions, &plan.relation.name.name);
+        }
+    }
+    push_returning(sql, plan, with_key);
+}
+
+fn push_conditions<'a>(sql: &mut Sql<'a>, conditions: &[ResolvedCondition<'a>], alias: &str) {
+    let mut first = true;
+    push_where(sql, conditions, alias, None, &mut first);
+}
+
+// Insert --------------------------------------------------------------------------------
+
+fn push_insert<'a>(
+    sql: &mut Sql<'a>,
+    plan: &MutatePlan<'a>,
+    insert: &InsertPlan<'a>,
+    payload: &'a Option<Payload>,
+) {
+    sql.push("INSERT INTO ").qualified(&plan.relation.name);
+    if insert.columns.is_empty() && insert.conditions.is_empty() {
+        push_rows_of_defaults(sql, payload);
+    } else {
+        push_column_list(sql, &insert.columns);
+        sql.push(" SELECT ");
+        push_values(sql, &insert.columns, insert.defaults);
+        sql.push(" FROM ");
+        push_body_rows(sql, &insert.columns, insert.defaults, payload, false);
+        push_conditions(sql, &insert.conditions, BODY);
+    }
+    push_conflict(sql, insert);
+}
+
+/// One row for each (empty) object of the body.
+fn push_rows_of_defaults<'a>(sql: &mut Sql<'a>, payload: &'a Option<Payload>) {
+    match json_of(payload) {
+        Some((_, PayloadShape::Object)) => {
+            sql.push(" DEFAULT VALUES");
+        }
+        Some((text, PayloadShape::Objects)) => {
+            sql.push(" SELECT FROM json_array_elements(").value(text).push("::json)");
+        }
+        None => {
+            sql.push(" SELECT FROM json_array_elements('[]')");
+        }
+    }
+}
+
+fn push_column_list(sql: &mut Sql, columns: &[TypedColumn]) {
+    sql.push(" (");
+    let mut first = true;
+    for column in columns {
+        sql.separate(&mut first, ", ").identifier(&column.column.name);
+    }
+    sql.push(")");
+}
+
+fn push_values(sql: &mut Sql, columns: &[TypedColumn], defaults: bool) {
+    let mut first = true;
+    for column in columns {
+        sql.separate(&mut first, ", ");
+        push_value(sql, column, defaults);
+    }
+}
+
+/// The value of a column in the body's row, or its default when the key is absent.
+fn push_value(sql: &mut Sql, column: &TypedColumn, defaults: bool) {
+    let default = column.column.default.as_deref().filter(|_| defaults);
+    if default.is_some() {
+        sql.push("CASE WHEN ").identifier(ITEM).push(" ? ").literal(&column.column.name).push(" THEN ");
+    }
+    match column.from_json {
+        None => sql.column(BODY, &column.column.name),
+        Some(function) => {
+            sql.qualified(function).push("(").column(BODY, &column.column.name).push(")")
+        }
+    };
+    if let Some(default) = default {
+        // Written by pg_get_expr, from the catalog.
+        sql.push(" ELSE ").push(default).push(" END");
+    }
+}
+
+/// The body's rows as a typed relation.
+fn push_body_rows<'a>(
+    sql: &mut Sql<'a>,
+    columns: &[TypedColumn<'a>],
+    defaults: bool,
+    payload: &'a Option<Payload>,
+    only_first: bool,
+) {
+    let (text, shape) = json_of(payload).unwrap_or(("[]", PayloadShape::Objects));
+    let is_array = shape == PayloadShape::Objects;
+    if defaults {
+        match is_array {
+            true => sql.push("jsonb_array_elements(").value(text).push("::jsonb) AS "),
+            false => sql.push("(SELECT ").value(text).push("::jsonb) AS "),
+        };
+        sql.identifier(ITEM).push("(").identifier(ITEM).push("), LATERAL jsonb_to_record(");
+        sql.identifier(ITEM).push(") AS ").identifier(BODY);
+        push_definitions(sql, columns);
+        return;
+    }
+    if only_first && is_array {
+        sql.push("(SELECT * FROM ");
+    }
+    sql.push(if is_array { "json_to_recordset(" } else { "json_to_record(" });
+    sql.value(text).push("::json) AS ").identifier(BODY);
+    push_definitions(sql, columns);
+    if only_first && is_array {
+        sql.push(" LIMIT 1) AS ").identifier(BODY);
+    }
+}
+
+fn push_definitions(sql: &mut Sql, columns: &[TypedColumn]) {
+    sql.push("(");
+    let mut first = true;
+    for TypedColumn { column, from_json } in columns {
+        sql.separate(&mut first, ", ").identifier(&column.name).push(" ");
+        // Types are written by format_type, from the catalog.
+        sql.push(if from_json.is_some() { "json" } else { &column.nominal_type });
+    }
+    sql.push(")");
+}
+
+fn push_conflict(sql: &mut Sql, insert: &InsertPlan) {
+    let Some(conflict) = &insert.conflict else { return };
+    sql.push(" ON CONFLICT (");
+    let mut first = true;
+    for column in &conflict.columns {
+        sql.separate(&mut first, ", ").identifier(column);
+    }
+    sql.push(")");
+    if !conflict.merge || insert.columns.is_empty() {
+        sql.push(" DO NOTHING");
+        return;
+    }
+    sql.push(" DO UPDATE SET ");
+    let mut first = true;
+    for TypedColumn { column, .. } in &insert.columns {
+        sql.separate(&mut first, ", ").identifier(&column.name);
+        sql.push(" = EXCLUDED.").identifier(&column.name);
+    }
+    // Always true; it counts the rows that were there, for the response's status.
+    sql.push(
+        " WHERE set_config('pgrst.updated', (COALESCE(NULLIF(current_setting('pgrst.updated', \
+         true), ''), '0')::int + 1)::text, true) IS NOT NULL",
+    );
+}
+
+// Update --------------------------------------------------------------------------------
+
+fn push_update<'a>(
+    sql: &mut Sql<'a>,
+    plan: &MutatePlan<'a>,
+    columns: &[TypedColumn<'a>],
+    defaults: bool,
+    conditions: &[ResolvedCondition<'a>],
+    payload: &'a Option<Payload>,
+) {
+    let relation = &plan.relation.name;
+    if columns.is_empty() {
+        // Nothing to set is nothing to do.
+        sql.push("SELECT * FROM ").qualified(relation).push(" WHERE FALSE");
+        return;
+    }
+    sql.push("UPDATE ").qualified(relation).push(" SET ");
+    let mut first = true;
+    for column in columns {
+        sql.separate(&mut first, ", ").identifier(&column.column.name).push(" = ");
+        push_value(sql, column, defaults);
+    }
+    sql.push(" FROM ");
+    push_body_rows(sql, columns, defaults, payload, true);
+    push_conditions(sql, conditions, &relation.name);
+}
+
+// Returning -----------------------------------------------------------------------------
+
+fn push_returning<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, with_key: bool) {
+    let relation = &plan.relation.name;
+    let mut columns: Vec<&str> = Vec::new();
+    if with_key {
+        columns.extend(plan.relation.primary_key.iter().map(|c| &**c));
+    }
+    let everything = match &plan.returned {
+        None => false,
+        Some(node) => needed_columns(node, &mut columns),
+    };
+    sql.push(" RETURNING ");
+    if everything {
+        sql.identifier(&relation.name).push(".*");
+        // Computed fields are no columns of the row.
+        columns.retain(|c| plan.relation.column(c).is_none());
+        for column in &columns {
+            sql.push(", ").column(&relation.name, column).push(" AS ").identifier(column);
+        }
+        return;
+    }
+    if columns.is_empty() {
+        sql.push("1");
+    }
+    let mut first = true;
+    for column in &columns {
+        sql.separate(&mut first, ", ").column(&relation.name, column).push(" AS ").identifier(column);
+    }
+}
+
+/// Collects the columns that the presentation of the rows takes; true when it takes all.
+fn needed_columns<'n>(node: &'n ReadNode, columns: &mut Vec<&'n str>) -> bool {
+    let mut everything = false;
+    let mut add = |column: &'n str| {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    };
+    for field in &node.fields {
+        match &field.value {
+            SelectedValue::Field(f) => add(f.column),
+            SelectedValue::All => everything = true,
+            SelectedValue::Rows => {}
+        }
+    }
+    node.order.iter().filter(|o| o.embed.is_none()).for_each(|o| add(o.field.column));
+    for embed in &node.embeds {
+        match join_columns(embed) {
+            Some(joined) => joined.into_iter().for_each(&mut add),
+            None => everything = true,
+        }
+    }
+    everything
+}
+
+/// The columns of the parent that an embed joins on; `None` when it takes the whole row.
+fn join_columns<'n>(embed: &'n EmbedNode) -> Option<Vec<&'n str>> {
+    let RelationshipKind::ForeignKey(cardinality) = &embed.relationship.kind else { return None };
+    let pairs = match cardinality {
+        Cardinality::ManyToOne { columns, .. }
+        | Cardinality::OneToMany { columns, .. }
+        | Cardinality::OneToOne { columns, .. } => columns,
+        Cardinality::ManyToMany(junction) => &junction.source_columns,
+    };
+    Some(pairs.iter().map(|(source, _)| &**source).collect())
+}
+
+/// The JSON text of the body and its shape. PostgreSQL judges a text that was not looked
+/// at: all but an object is taken for an array.
+pub fn json_of(payload: &Option<Payload>) -> Option<(&str, PayloadShape)> {
+    let Some(Payload::Json(JsonPayload { text, shape, .. })) = payload else { return None };
+    let guessed = match text.trim_start().starts_with('{') {
+        true => PayloadShape::Object,
+        false => PayloadShape::Objects,
+    };
+    Some((text, shape.unwrap_or(guessed)))
+}
+
+/// Appends the key of the first changed row as a JSON array of texts.
+pub fn push_first_key(sql: &mut Sql, key: &[Box<str>], source: &QualifiedName) {
+    sql.push("(SELECT json_build_array(");
+    let mut first = true;
+    for column in key {
+        sql.separate(&mut first, ", ").identifier(column).push("::text");
+    }
+    sql.push(") FROM ").qualified(source).push(" LIMIT 1)::text");
+}

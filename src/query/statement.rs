@@ -1,0 +1,286 @@
+//! The one statement of a request: the source, its presentation, and the counts.
+//!
+//! Every statement gives one row with the columns of [`Column`], so that reading the
+//! result does not depend on what was asked.
+
+use super::body::{self, BodyEncoding, Presented, ROW};
+use super::sql::Sql;
+use super::{call, mutate, select};
+use crate::plan::{
+    BodyFormat, CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan,
+    SCALAR_COLUMN,
+};
+use crate::request::{self, ApiRequest, Count, Method, PlanFormat, Representation};
+use crate::schema::{QualifiedName, Returned};
+
+/// The columns of a result, by index.
+pub struct Column;
+
+impl Column {
+    /// How many rows there are without limits; null unless asked for.
+    pub const TOTAL: usize = 0;
+    /// How many rows are in the body, or were changed.
+    pub const ROWS: usize = 1;
+    /// The body; null when there is none.
+    pub const BODY: usize = 2;
+    /// `response.headers`, null when not set.
+    pub const HEADERS: usize = 3;
+    /// `response.status`, null when not set.
+    pub const STATUS: usize = 4;
+    /// The key of the first inserted row as a JSON array of texts.
+    pub const KEY: usize = 5;
+    /// How many rows of an upsert were there already.
+    pub const UPDATED: usize = 6;
+}
+
+/// A request's statement.
+#[derive(Debug)]
+pub struct Statement<'a> {
+    /// The statement.
+    pub sql: Sql<'a>,
+    /// A query whose planned row count is the total.
+    pub estimate: Option<Sql<'a>>,
+    /// How the body column becomes bytes.
+    pub encoding: BodyEncoding,
+    /// Whether the statement is an `EXPLAIN`, whose rows are the body.
+    pub is_explain: bool,
+}
+
+/// The result of a mutation, as a common table expression.
+const SOURCE: &str = "pgrst_source";
+
+/// Writes the statement of a plan.
+pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, max_rows: Option<u64>) -> Statement<'a> {
+    let writer = Writer { request, max_rows };
+    match plan {
+        Plan::Read(read) => writer.read(read),
+        Plan::Mutate(mutation) => writer.mutate(mutation),
+        Plan::Call(call) => writer.call(call),
+    }
+}
+
+struct Writer<'a> {
+    request: &'a ApiRequest,
+    max_rows: Option<u64>,
+}
+
+impl<'a> Writer<'a> {
+    fn read(&self, plan: &ReadPlan<'a>) -> Statement<'a> {
+        let root = &plan.root;
+        let source = |sql: &mut Sql<'a>| push_relation(sql, root);
+        let mut sql = start(&plan.media);
+        sql.push("SELECT ");
+        self.push_total(&mut sql, root, &source);
+        let body = (!self.is_head()).then_some((&plan.media, Presented::Rows));
+        let encoding = self.push_outputs(&mut sql, body, None);
+        sql.push(" FROM (");
+        select::push_root(&mut sql, root, &source);
+        sql.push(") AS ").identifier(ROW);
+        self.finish(sql, root, &source, &plan.media, encoding)
+    }
+
+    fn call(&self, plan: &CallPlan<'a>) -> Statement<'a> {
+        let root = &plan.result;
+        let function = |sql: &mut Sql<'a>| call::push_call(sql, plan, &self.request.payload);
+        let alias = root.alias.clone();
+        let result = move |sql: &mut Sql<'a>| {
+            sql.push(SOURCE).push(" AS ").identifier(&alias);
+        };
+        // A count beside a limit reads the result twice: the function must run once.
+        let twice = self.counts_apart(root);
+        let mut sql = start(&plan.media);
+        if twice {
+            sql.push("WITH ").push(SOURCE).push(" AS MATERIALIZED (SELECT * FROM ");
+            function(&mut sql);
+            sql.push(") ");
+        }
+        let source: select::PushSource = if twice { &result } else { &function };
+        sql.push("SELECT ");
+        self.push_total(&mut sql, root, source);
+        let presented = presented(plan);
+        let is_void = plan.routine.returns.returned == Returned::Void;
+        let body = (!self.is_head() && !is_void).then_some((&plan.media, presented));
+        let encoding = self.push_outputs(&mut sql, body, None);
+        sql.push(" FROM (");
+        select::push_root(&mut sql, root, source);
+        sql.push(") AS ").identifier(ROW);
+        // What the planner expects of a function is a declaration, not an estimate.
+        Statement { sql, estimate: None, encoding, is_explain: plan.media.plan.is_some() }
+    }
+
+    fn mutate(&self, plan: &MutatePlan<'a>) -> Statement<'a> {
+        let with_key = self.wants_key(plan);
+        let mut sql = start(&plan.media);
+        sql.push("WITH ").push(SOURCE).push(" AS (");
+        mutate::push_mutation(&mut sql, plan, &self.request.payload, with_key);
+        sql.push(") SELECT ");
+        sql.push(match self.request.preferences.count {
+            Some(_) => "count(*)",
+            None => "NULL",
+        });
+        let body = plan
+            .returned
+            .as_ref()
+            .map(|_| (&plan.media, Presented::Rows));
+        let encoding = self.push_outputs(&mut sql, body, with_key.then_some(plan));
+        sql.push(" FROM ");
+        match &plan.returned {
+            None => {
+                sql.push(SOURCE);
+            }
+            Some(node) => {
+                let source = |sql: &mut Sql<'a>| {
+                    sql.push(SOURCE).push(" AS ").identifier(&node.alias);
+                };
+                sql.push("(");
+                select::push_root(&mut sql, node, &source);
+                sql.push(") AS ").identifier(ROW);
+            }
+        }
+        Statement { sql, estimate: None, encoding, is_explain: plan.media.plan.is_some() }
+    }
+
+    /// Appends everything behind the total: see [`Column`].
+    fn push_outputs(
+        &self,
+        sql: &mut Sql<'a>,
+        body: Option<(&MediaChoice<'a>, Presented)>,
+        keyed: Option<&MutatePlan<'a>>,
+    ) -> BodyEncoding {
+        sql.push(", count(*), ");
+        let encoding = match body {
+            Some((media, presented)) => body::push_body(sql, media.format, presented),
+            None => {
+                sql.push("NULL");
+                BodyEncoding::Text
+            }
+        };
+        sql.push(
+            ", NULLIF(current_setting('response.headers', true), ''), \
+             NULLIF(current_setting('response.status', true), '')",
+        );
+        if self.is_upsert() || keyed.is_some() {
+            sql.push(", ");
+            match keyed {
+                Some(plan) => {
+                    let source = QualifiedName::new("", SOURCE);
+                    mutate::push_first_key(sql, &plan.relation.primary_key, &source);
+                }
+                None => {
+                    sql.push("NULL");
+                }
+            }
+            sql.push(", current_setting('").push(mutate::UPDATED_SETTING).push("', true)");
+        }
+        encoding
+    }
+
+    fn push_total(&self, sql: &mut Sql<'a>, root: &ReadNode<'a>, source: select::PushSource<'_, 'a>) {
+        match self.request.preferences.count {
+            None | Some(Count::Planned) => {
+                sql.push("NULL");
+            }
+            Some(Count::Exact | Count::Estimated) if !self.counts_apart(root) => {
+                sql.push("count(*)");
+            }
+            Some(count) => {
+                // An estimate is only wanted where counting would take too long.
+                let at_most = match count {
+                    Count::Estimated => self.max_rows.map(|max| max.saturating_add(1)),
+                    Count::Exact | Count::Planned => None,
+                };
+                sql.push("(SELECT count(*) FROM (");
+                select::push_count(sql, root, source, at_most);
+                sql.push(") AS pgrst_count)");
+            }
+        }
+    }
+
+    /// Whether the total is not the number of rows in the body.
+    fn counts_apart(&self, root: &ReadNode) -> bool {
+        self.request.preferences.count.is_some() && (root.limit.is_some() || root.offset > 0)
+    }
+
+    fn finish(
+        &self,
+        sql: Sql<'a>,
+        root: &ReadNode<'a>,
+        source: select::PushSource<'_, 'a>,
+        media: &MediaChoice<'a>,
+        encoding: BodyEncoding,
+    ) -> Statement<'a> {
+        let estimated = matches!(
+            self.request.preferences.count,
+            Some(Count::Planned | Count::Estimated)
+        );
+        let estimate = (estimated && media.plan.is_none()).then(|| {
+            let mut sql = Sql::new();
+            sql.push("EXPLAIN (FORMAT JSON) ");
+            select::push_count(&mut sql, root, source, None);
+            sql
+        });
+        Statement { sql, estimate, encoding, is_explain: media.plan.is_some() }
+    }
+
+    fn is_head(&self) -> bool {
+        self.request.method == Method::Head
+    }
+
+    fn is_upsert(&self) -> bool {
+        matches!(self.request.method, Method::Post | Method::Put)
+    }
+
+    fn wants_key(&self, plan: &MutatePlan) -> bool {
+        matches!(&plan.mutation, Mutation::Insert(insert) if !insert.is_put)
+            && self.request.preferences.representation == Some(Representation::HeadersOnly)
+            && !plan.relation.primary_key.is_empty()
+    }
+}
+
+fn push_relation<'a>(sql: &mut Sql<'a>, root: &ReadNode<'a>) {
+    if let Some(relation) = root.from {
+        sql.qualified(relation);
+    }
+}
+
+/// A statement, or the explanation of one.
+fn start<'a>(media: &MediaChoice<'a>) -> Sql<'a> {
+    let mut sql = Sql::new();
+    if let Some(plan) = media.plan {
+        push_explain(&mut sql, plan);
+    }
+    sql
+}
+
+fn push_explain(sql: &mut Sql, plan: &request::Plan) {
+    sql.push("EXPLAIN (FORMAT ").push(match plan.format {
+        PlanFormat::Json => "JSON",
+        PlanFormat::Text => "TEXT",
+    });
+    let options = [
+        (plan.options.analyze, ", ANALYZE"),
+        (plan.options.verbose, ", VERBOSE"),
+        (plan.options.settings, ", SETTINGS"),
+        (plan.options.buffers, ", BUFFERS"),
+        (plan.options.wal, ", WAL"),
+    ];
+    for (_, text) in options.iter().filter(|(on, _)| *on) {
+        sql.push(text);
+    }
+    sql.push(") ");
+}
+
+fn presented(plan: &CallPlan) -> Presented {
+    let returns = &plan.routine.returns;
+    match (&returns.returned, returns.is_set) {
+        (Returned::Composite(_), true) => Presented::Rows,
+        (Returned::Composite(_), false) => Presented::OneRow,
+        (_, true) => Presented::Values(SCALAR_COLUMN),
+        (_, false) => Presented::OneValue(SCALAR_COLUMN),
+    }
+}
+
+/// Whether a format is made of the rows by an aggregate of the database's.
+pub fn is_custom(format: &BodyFormat) -> bool {
+    matches!(format, BodyFormat::Handler(_) | BodyFormat::Scalar { .. })
+}

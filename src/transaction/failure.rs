@@ -1,0 +1,186 @@
+//! What a failed transaction means to the client.
+//!
+//! The status for each SQLSTATE is that of
+//! <https://docs.postgrest.org/en/v16/references/errors.html>.
+
+use crate::error::Error;
+use postgres::error::DbError;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A failed message to the database.
+pub struct Failure {
+    error: postgres::Error,
+    may_have_written: bool,
+}
+
+impl Failure {
+    /// The failure of a message that may have written something.
+    pub fn new(error: postgres::Error, may_have_written: bool) -> Self {
+        Self { error, may_have_written }
+    }
+
+    /// Whether the session is gone: the connection broke, or the server ended it.
+    pub fn ends_session(&self) -> bool {
+        match self.error.as_db_error() {
+            None => true,
+            Some(error) => matches!(error.severity(), "FATAL" | "PANIC"),
+        }
+    }
+
+    /// The answer to the client.
+    pub fn into_error(self, authenticated: bool) -> Error {
+        match self.error.as_db_error() {
+            Some(error) if self.ends_session() && self.may_have_written => {
+                outcome_unknown(error.message())
+            }
+            Some(error) => error_of(error, authenticated),
+            None if self.may_have_written => outcome_unknown(&self.error.to_string()),
+            None => Error::new(503, "PGRST001", "Database client error. Retrying the connection.")
+                .details(describe(&self.error))
+                .header("Retry-After", "1"),
+        }
+    }
+}
+
+/// The connection was lost between the message and its answer: the change may have been
+/// committed or not.
+fn outcome_unknown(cause: &str) -> Error {
+    Error::new(
+        503,
+        "08007",
+        "The connection to the database was lost before it confirmed the change",
+    )
+    .details("Whether the change was made is unknown.")
+    .hint("Read the rows before you try again.")
+    .header("Retry-After", "1")
+    .log(cause)
+}
+
+fn describe(error: &postgres::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// The answer for an error that PostgreSQL raised.
+pub fn error_of(error: &DbError, authenticated: bool) -> Error {
+    let code = error.code().code();
+    if code == "PGRST" {
+        return custom_response(error);
+    }
+    let status = status_of(code, error.message(), authenticated);
+    let mut answer = Error::new(status, code.to_owned(), error.message());
+    if let Some(detail) = error.detail() {
+        answer = answer.details(detail);
+    }
+    if let Some(hint) = error.hint() {
+        answer = answer.hint(hint);
+    }
+    match status {
+        401 => answer.header("WWW-Authenticate", "Bearer"),
+        503 => at_once(answer),
+        _ => answer,
+    }
+}
+
+/// When to try again: the connection is there, or will be opened anew at once.
+fn at_once(answer: Error) -> Error {
+    answer.header("Retry-After", "0")
+}
+
+fn status_of(code: &str, message: &str, authenticated: bool) -> u16 {
+    if let Some(status) = code.strip_prefix("PT") {
+        // Anything else that a function raises as PTxyz is its own fault.
+        return status.parse().ok().filter(|s| (100..=999).contains(s)).unwrap_or(500);
+    }
+    match code {
+        "23503" | "23505" => 409,
+        "25006" => 405,
+        "21000" if message.ends_with("requires a WHERE clause") => 400,
+        "21000" => 500,
+        "22023" if is_unknown_role(message) => 401,
+        "42883" if message.starts_with("function xmlagg(") => 406,
+        "42883" | "42P01" => 404,
+        "42P17" => 500,
+        "42501" if authenticated => 403,
+        "42501" => 401,
+        "53400" => 500,
+        "57P01" => 503,
+        "P0001" => 400,
+        _ => match &code.as_bytes()[..code.len().min(2)] {
+            b"08" | b"53" => 503,
+            b"0L" | b"0P" | b"28" => 403,
+            b"09" | b"25" | b"2D" | b"38" | b"39" | b"3B" | b"40" | b"54" | b"55" | b"57"
+            | b"58" | b"F0" | b"HV" | b"P0" | b"XX" => 500,
+            _ => 400,
+        },
+    }
+}
+
+fn is_unknown_role(message: &str) -> bool {
+    message.starts_with("role ") && message.ends_with(" does not exist")
+}
+
+// RAISE SQLSTATE 'PGRST' -----------------------------------------------------------------
+
+/// The `MESSAGE` of a custom response.
+#[derive(Deserialize)]
+struct CustomMessage {
+    code: String,
+    message: String,
+    details: Option<String>,
+    hint: Option<String>,
+}
+
+/// The `DETAIL` of a custom response.
+#[derive(Deserialize)]
+struct CustomDetail {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    /// HTTP/1.1 lets a server leave it out, and clients ignore it.
+    #[serde(rename = "status_text")]
+    _status_text: Option<String>,
+}
+
+/// The answer that a function raises with JSON in message and detail.
+fn custom_response(error: &DbError) -> Error {
+    let Ok(message) = serde_json::from_str::<CustomMessage>(error.message()) else {
+        return malformed(format!("Invalid JSON value for MESSAGE: '{}'", error.message())).hint(
+            "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional \
+             keys: 'details', 'hint'.",
+        );
+    };
+    let detail_hint = "DETAIL must be a JSON object with obligatory keys: 'status', 'headers' and \
+                       optional key: 'status_text'.";
+    let Some(detail) = error.detail() else {
+        return malformed("DETAIL is missing in the RAISE statement".into()).hint(detail_hint);
+    };
+    let parsed = serde_json::from_str::<CustomDetail>(detail)
+        .ok()
+        .filter(|d| (100..=999).contains(&d.status));
+    let Some(parsed) = parsed else {
+        return malformed(format!("Invalid JSON value for DETAIL: '{detail}'")).hint(detail_hint);
+    };
+    let mut answer = Error::new(parsed.status, message.code, message.message);
+    if let Some(details) = message.details {
+        answer = answer.details(details);
+    }
+    if let Some(hint) = message.hint {
+        answer = answer.hint(hint);
+    }
+    for (name, value) in parsed.headers {
+        answer = answer.header(name, value);
+    }
+    if answer.status() == 503 { at_once(answer) } else { answer }
+}
+
+fn malformed(details: String) -> Error {
+    Error::new(500, "PGRST121", "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error")
+        .details(details)
+}

@@ -1,0 +1,259 @@
+//! A request's transaction: one message to the database, one answer back.
+//!
+//! The message begins the transaction, enters the role with its settings, runs the
+//! pre-request function and the statement, and ends the transaction. Only where the end
+//! depends on the result does a second message follow.
+
+mod failure;
+mod prelude;
+mod statements;
+
+pub use failure::{Failure, error_of};
+pub use prelude::{Prelude, PreludeSettings};
+pub use statements::StatementCache;
+
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::pool::Connection;
+use crate::query::{Column, Sql, Statement};
+use crate::schema::IsolationLevel;
+use postgres::{SimpleQueryMessage, SimpleQueryRow};
+use statements::Use;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is run in one transaction.
+pub struct Transaction<'t> {
+    /// The isolation level.
+    pub isolation: IsolationLevel,
+    /// Whether nothing may be written.
+    pub read_only: bool,
+    /// The text that enters the role and sets what the request brings.
+    pub prelude: &'t str,
+    /// A call of the pre-request function.
+    pub pre_request: Option<&'t str>,
+    /// The statement.
+    pub statement: &'t Statement<'t>,
+    /// What a prepared statement depends on beside its text: role and search path.
+    /// `None` when statements are not to be prepared.
+    pub session_key: Option<&'t str>,
+    /// How it ends.
+    pub end: End<'t>,
+    /// Where the request can be cancelled from.
+    pub cancel: Option<&'t Arc<Cancel>>,
+}
+
+/// How a transaction ends.
+pub enum End<'t> {
+    /// Its effects stay.
+    Commit,
+    /// Its effects go.
+    Rollback,
+    /// The result decides: they stay unless this gives an error.
+    Decide(&'t dyn Fn(&Outcome) -> Result<()>),
+}
+
+/// The result of a transaction.
+pub struct Outcome {
+    /// The rows of the statement: one, or the lines of an execution plan.
+    pub rows: Vec<SimpleQueryRow>,
+    /// The row count that the planner expects, when it was asked for.
+    pub estimate: Option<u64>,
+}
+
+impl Outcome {
+    /// A column of the only row.
+    pub fn text(&self, column: usize) -> Option<&str> {
+        let row = self.rows.first().filter(|row| column < row.len())?;
+        row.get(column)
+    }
+
+    /// A column of the only row as a number.
+    pub fn number(&self, column: usize) -> Option<u64> {
+        self.text(column)?.parse().ok()
+    }
+
+    /// How many rows are in the body, or were changed.
+    pub fn row_count(&self) -> u64 {
+        self.number(Column::ROWS).unwrap_or(0)
+    }
+}
+
+/// Why a transaction gave no outcome.
+pub enum Aborted {
+    /// The database said no, or went away.
+    Failed(Failure),
+    /// The result was not acceptable, and its effects are gone.
+    Refused(crate::error::Error),
+}
+
+impl Transaction<'_> {
+    /// Runs the transaction.
+    ///
+    /// The connection is clean afterwards, or marked as in doubt.
+    ///
+    /// # Errors
+    /// See [`Aborted`].
+    pub fn run(&self, connection: &mut Connection, message: &mut String) -> Result<Outcome, Aborted> {
+        let preparing = self.write(connection, message);
+        connection.in_doubt = true;
+        let answer = self.send(connection, message);
+        // Bodies can be large; they need not be held while the answer is presented.
+        message.clear();
+        message.shrink_to(KEPT_MESSAGE_BYTES);
+        match answer {
+            Ok(messages) => {
+                if let Some((key, number)) = preparing {
+                    connection.statements.prepared(&key, number);
+                }
+                self.settle(connection, Outcome::of(messages, self.statement.estimate.is_some()))
+            }
+            Err(error) => {
+                if preparing.is_some() {
+                    connection.statements.failed();
+                }
+                let failure = Failure::new(error, !self.read_only);
+                if !failure.ends_session() {
+                    roll_back(connection);
+                }
+                Err(Aborted::Failed(failure))
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        connection: &mut Connection,
+        message: &str,
+    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        let _guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
+        connection.client.simple_query(message)
+    }
+
+    /// Writes the message; gives the key and number of a statement that it prepares.
+    fn write(&self, connection: &mut Connection, out: &mut String) -> Option<(String, u64)> {
+        out.clear();
+        if let Some(eviction) = connection.statements.eviction() {
+            out.push_str(&eviction);
+            out.push(';');
+        }
+        out.push_str(match (self.isolation, self.read_only) {
+            (IsolationLevel::ReadCommitted, true) => "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;",
+            (IsolationLevel::ReadCommitted, false) => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;",
+            (IsolationLevel::RepeatableRead, true) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;",
+            (IsolationLevel::RepeatableRead, false) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;",
+            (IsolationLevel::Serializable, true) => "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;",
+            (IsolationLevel::Serializable, false) => "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;",
+        });
+        out.push_str(self.prelude);
+        if let Some(pre_request) = self.pre_request {
+            out.push_str(pre_request);
+            out.push(';');
+        }
+        if let Some(estimate) = &self.statement.estimate {
+            estimate.write_inline(out);
+            out.push(';');
+        }
+        let preparing = self.write_statement(connection, out);
+        out.push_str(match self.end {
+            End::Commit => ";COMMIT",
+            // Deferred constraints are checked although nothing stays.
+            End::Rollback => ";SET CONSTRAINTS ALL IMMEDIATE;ROLLBACK",
+            End::Decide(_) => "",
+        });
+        preparing
+    }
+
+    fn write_statement(&self, connection: &mut Connection, out: &mut String) -> Option<(String, u64)> {
+        let sql: &Sql = &self.statement.sql;
+        let Some(session) = self.session_key.filter(|_| !self.statement.is_explain) else {
+            sql.write_inline(out);
+            return None;
+        };
+        let key = format!("{session}\0{}", sql.shape());
+        match connection.statements.plan_use(&key) {
+            Use::Inline => {
+                sql.write_inline(out);
+                None
+            }
+            Use::Execute(number) => {
+                write_execute(out, number, sql);
+                None
+            }
+            Use::Prepare(number) => {
+                out.push_str("PREPARE k");
+                out.push_str(&number.to_string());
+                out.push_str(" AS ");
+                out.push_str(sql.shape());
+                out.push(';');
+                write_execute(out, number, sql);
+                Some((key, number))
+            }
+        }
+    }
+
+    /// Ends the transaction where its message has not, and takes the connection out of doubt.
+    fn settle(&self, connection: &mut Connection, outcome: Outcome) -> Result<Outcome, Aborted> {
+        if let End::Decide(decide) = self.end {
+            if let Err(error) = decide(&outcome) {
+                roll_back(connection);
+                return Err(Aborted::Refused(error));
+            }
+            if let Err(error) = connection.client.batch_execute("COMMIT") {
+                let failure = Failure::new(error, !self.read_only);
+                if !failure.ends_session() {
+                    roll_back(connection);
+                }
+                return Err(Aborted::Failed(failure));
+            }
+        }
+        clean(connection);
+        Ok(outcome)
+    }
+}
+
+/// A message buffer larger than this is not kept for the next request.
+const KEPT_MESSAGE_BYTES: usize = 64 * 1024;
+
+fn write_execute(out: &mut String, number: u64, sql: &Sql) {
+    out.push_str("EXECUTE k");
+    out.push_str(&number.to_string());
+    sql.write_arguments(out);
+}
+
+/// Ends a transaction that failed. The connection stays in doubt when even that fails.
+fn roll_back(connection: &mut Connection) {
+    if connection.client.batch_execute("ROLLBACK").is_ok() {
+        clean(connection);
+    }
+}
+
+fn clean(connection: &mut Connection) {
+    connection.in_doubt = false;
+    connection.used_at = Instant::now();
+}
+
+impl Outcome {
+    /// Takes the rows of the last statement that gave any, and the estimate before it.
+    fn of(messages: Vec<SimpleQueryMessage>, has_estimate: bool) -> Self {
+        let mut rows = Vec::new();
+        let mut before = None;
+        for message in messages {
+            match message {
+                SimpleQueryMessage::RowDescription(_) => {
+                    before = rows.drain(..).next();
+                }
+                SimpleQueryMessage::Row(row) => rows.push(row),
+                _ => {}
+            }
+        }
+        let estimate = before.filter(|_| has_estimate).and_then(|row| planned_rows(row.get(0)?));
+        Self { rows, estimate }
+    }
+}
+
+/// `Plan Rows` of the topmost node of a plan in JSON.
+fn planned_rows(plan: &str) -> Option<u64> {
+    let plan: serde_json::Value = serde_json::from_str(plan).ok()?;
+    plan.get(0)?.get("Plan")?.get("Plan Rows")?.as_u64()
+}

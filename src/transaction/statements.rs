@@ -1,0 +1,151 @@
+//! The statements that are prepared in one session.
+//!
+//! A shape is prepared on its second use: many are used once. The key holds the role and
+//! the search path beside the text, because PostgreSQL checks some privileges only when
+//! it makes a plan, and resolves names then.
+
+use std::collections::HashMap;
+
+/// At most so many statements are prepared in a session.
+const MAX_PREPARED: usize = 256;
+
+/// At most so many shapes are remembered as used once.
+const MAX_SEEN: usize = 1024;
+
+/// After so many statements whose fate is unknown, all are given up.
+const MAX_ORPHANS: usize = 32;
+
+/// What is prepared in a session.
+#[derive(Debug, Default)]
+pub struct StatementCache {
+    prepared: HashMap<Box<str>, Prepared>,
+    /// Hashes of shapes that were used once.
+    seen: HashMap<u64, ()>,
+    next_number: u64,
+    /// Statements that were sent to be prepared in a message that failed.
+    orphans: usize,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    number: u64,
+    used_at: u64,
+}
+
+/// How a statement is to be run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Use {
+    /// As it is, with its values inside.
+    Inline,
+    /// Prepare it under this number, and execute it.
+    Prepare(u64),
+    /// Execute the statement of this number.
+    Execute(u64),
+}
+
+impl StatementCache {
+    /// How to run the statement of this key. After [`Use::Prepare`] the outcome must be
+    /// told with [`prepared`](Self::prepared) or [`failed`](Self::failed).
+    pub fn plan_use(&mut self, key: &str) -> Use {
+        self.clock += 1;
+        if let Some(prepared) = self.prepared.get_mut(key) {
+            prepared.used_at = self.clock;
+            return Use::Execute(prepared.number);
+        }
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.clear();
+        }
+        let hash = hash_of(key);
+        if self.seen.insert(hash, ()).is_none() {
+            return Use::Inline;
+        }
+        self.next_number += 1;
+        Use::Prepare(self.next_number)
+    }
+
+    /// The message that prepared the statement has succeeded.
+    pub fn prepared(&mut self, key: &str, number: u64) {
+        self.prepared.insert(key.into(), Prepared { number, used_at: self.clock });
+    }
+
+    /// The message that was to prepare a statement has failed. Whether the statement is
+    /// there is unknown; its number is not used again.
+    pub fn failed(&mut self) {
+        self.orphans += 1;
+    }
+
+    /// SQL that makes room, to be run before the next use; `None` when there is room.
+    pub fn eviction(&mut self) -> Option<String> {
+        if self.orphans >= MAX_ORPHANS {
+            self.orphans = 0;
+            self.prepared.clear();
+            return Some("DEALLOCATE ALL".to_owned());
+        }
+        if self.prepared.len() < MAX_PREPARED {
+            return None;
+        }
+        let oldest = self.prepared.iter().min_by_key(|(_, p)| p.used_at)?.0.clone();
+        let prepared = self.prepared.remove(&oldest)?;
+        Some(format!("DEALLOCATE k{}", prepared.number))
+    }
+}
+
+fn hash_of(key: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hasher};
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key.as_bytes());
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_prepared_on_its_second_use() {
+        let mut cache = StatementCache::default();
+        assert_eq!(cache.plan_use("a"), Use::Inline);
+        assert_eq!(cache.plan_use("a"), Use::Prepare(1));
+        cache.prepared("a", 1);
+        assert_eq!(cache.plan_use("a"), Use::Execute(1));
+        assert_eq!(cache.plan_use("b"), Use::Inline);
+    }
+
+    #[test]
+    fn a_number_whose_preparation_failed_is_not_used_again() {
+        let mut cache = StatementCache::default();
+        cache.plan_use("a");
+        assert_eq!(cache.plan_use("a"), Use::Prepare(1));
+        cache.failed();
+        assert_eq!(cache.plan_use("a"), Use::Prepare(2));
+    }
+
+    #[test]
+    fn many_failures_give_everything_up() {
+        let mut cache = StatementCache::default();
+        cache.plan_use("a");
+        cache.plan_use("a");
+        cache.prepared("a", 1);
+        for _ in 0..MAX_ORPHANS {
+            cache.failed();
+        }
+        assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE ALL"));
+        assert_eq!(cache.eviction(), None);
+        assert_eq!(cache.plan_use("a"), Use::Prepare(2));
+    }
+
+    #[test]
+    fn the_least_recently_used_makes_room() {
+        let mut cache = StatementCache::default();
+        for i in 0..MAX_PREPARED {
+            let key = format!("k{i}");
+            cache.plan_use(&key);
+            let Use::Prepare(number) = cache.plan_use(&key) else { panic!("a second use prepares") };
+            cache.prepared(&key, number);
+        }
+        cache.plan_use("k0");
+        assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE k2"));
+        assert_eq!(cache.eviction(), None);
+    }
+}

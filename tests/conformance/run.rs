@@ -1,0 +1,147 @@
+//! Runs one suite: its database, its server, and its cases in order.
+
+use crate::compare::differences;
+use crate::suite::{Case, Placeholders, StartFailure, Suite};
+use crate::support::{Cluster, Server, Settings, http, janitor};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+const START_FAILURE_LIMIT: Duration = Duration::from_secs(20);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Settings that every suite has unless it says otherwise. Writes are rolled back, so that
+/// cases are independent.
+fn default_settings() -> [(&'static str, Value); 4] {
+    [
+        ("db-anon-role", Value::from("web_anon")),
+        ("db-tx-end", Value::from("rollback-allow-override")),
+        ("db-pool", Value::from(4)),
+        ("log-level", Value::from("crit")),
+    ]
+}
+
+/// How a case went.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Passed,
+    /// With what differs.
+    Failed(Vec<String>),
+    /// With the reason in the suite's file.
+    Skipped(String),
+}
+
+/// Runs the cases of the given indices, in order, and reports each outcome by its index. In
+/// a stateful suite the cases before a chosen one run too. An error is about the suite as a
+/// whole, and stands for all cases that were not reported.
+pub fn run_suite(
+    cluster: &Cluster,
+    suite: &Suite,
+    chosen: &[usize],
+    mut report: impl FnMut(usize, Outcome),
+) -> Result<(), String> {
+    let name = format!("suite_{}", suite.name.replace(|c: char| !c.is_alphanumeric(), "_"));
+    let database = cluster.database_from(&name, suite.fixture_file().as_deref())?;
+    let folder = janitor::new_folder("suite");
+    let mut fill = Placeholders::new(&database.name, &folder, cluster);
+    for statement in suite.setup_sql.iter() {
+        cluster.psql(&database.name, &["-c", &fill.fill(statement)])?;
+    }
+    for (file, text) in &suite.files {
+        std::fs::write(folder.join(file), fill.fill(text)).map_err(|error| error.to_string())?;
+    }
+    let mut server = Server::spawn(&settings(suite, &mut fill), &folder);
+    if let Some(wanted) = &suite.expect_start_failure {
+        report(0, check_start_failure(&mut server, wanted));
+        return Ok(());
+    }
+    server.wait_until_ready()?;
+    for index in indices(suite, chosen) {
+        if server.wait_for_exit(Duration::ZERO).is_some() {
+            // The case before this one killed it.
+            server = Server::spawn(&settings(suite, &mut fill), &folder);
+            server.wait_until_ready()?;
+        }
+        let case = &suite.cases[index];
+        let outcome = run_case(case, suite.secret(), &mut server, &mut fill)?;
+        report(index, outcome);
+    }
+    server.stop();
+    janitor::remove_folder(&folder);
+    Ok(())
+}
+
+fn indices(suite: &Suite, chosen: &[usize]) -> Vec<usize> {
+    match chosen.last() {
+        Some(&last) if suite.stateful => (0..=last).collect(),
+        _ => chosen.to_vec(),
+    }
+}
+
+fn settings(suite: &Suite, fill: &mut Placeholders) -> Settings {
+    let mut settings = Settings::bare().set("db-uri", fill.cluster.uri(fill.database));
+    for (name, value) in default_settings() {
+        settings = settings.set(name, value);
+    }
+    for (name, value) in &suite.config {
+        settings = settings.set(name, fill.fill_value(value));
+    }
+    for (name, value) in &suite.env {
+        settings.environment.push((name.clone(), fill.fill(value)));
+    }
+    settings.text(&suite.config_text)
+}
+
+fn check_start_failure(server: &mut Server, wanted: &StartFailure) -> Outcome {
+    let Some(status) = server.wait_for_exit(START_FAILURE_LIMIT) else {
+        return Outcome::Failed(vec!["the server kept running".to_string()]);
+    };
+    let mut found = Vec::new();
+    if status.success() {
+        found.push("the server exited with status 0".to_string());
+    }
+    let log = server.log();
+    for text in wanted.stderr_contains.iter().filter(|text| !log.contains(*text)) {
+        found.push(format!("the log lacks {text:?}; it ends with\n{}", server.log_end()));
+    }
+    outcome(found)
+}
+
+fn run_case(
+    case: &Case,
+    suite_secret: Option<&str>,
+    server: &mut Server,
+    fill: &mut Placeholders,
+) -> Result<Outcome, String> {
+    if let Some(reason) = &case.skip {
+        return Ok(Outcome::Skipped(reason.clone()));
+    }
+    if let Some(statement) = &case.before_sql {
+        fill.cluster.psql(fill.database, &["-c", &fill.fill(statement)])?;
+    }
+    let port = match &case.request.port {
+        Some(name) => fill.port(name),
+        None => server.port,
+    };
+    let request = case.request.build(port, suite_secret)?;
+    let bytes = request.to_bytes();
+    let deadline = Instant::now() + Duration::from_secs_f64(case.retry_s);
+    loop {
+        let response = match http::exchange(port, &bytes, &request.method) {
+            Ok(response) => response,
+            Err(error) => {
+                let exit = server.wait_for_exit(Duration::from_secs(1));
+                let gone = exit.map_or(String::new(), |s| format!("; the server ended with {s}"));
+                return Ok(Outcome::Failed(vec![format!("no response: {error}{gone}")]));
+            }
+        };
+        let found = differences(&case.response, &response);
+        if found.is_empty() || Instant::now() >= deadline {
+            return Ok(outcome(found));
+        }
+        std::thread::sleep(RETRY_PAUSE);
+    }
+}
+
+fn outcome(found: Vec<String>) -> Outcome {
+    if found.is_empty() { Outcome::Passed } else { Outcome::Failed(found) }
+}
