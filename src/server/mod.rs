@@ -52,6 +52,9 @@ use workers::Workers;
 /// `Server` header of every response.
 const SERVER_NAME: &str = concat!("goldenkey/", env!("CARGO_PKG_VERSION"));
 
+/// Between two looks at whether tiny_http still accepts connections, when it listens itself.
+const REVIVAL_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What answers the requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. A panic costs this request only: its client gets a 500.
@@ -140,7 +143,10 @@ impl Server {
         let source = listener.clone();
         let source = Box::new(move || source.for_tiny_http());
         let workers = Workers::start(source, settings.threads, service)?;
-        shutdown.wait();
+        let revive = workers.reviver();
+        while !shutdown.wait(REVIVAL_INTERVAL) {
+            revive();
+        }
         let deadline = Instant::now() + settings.shutdown_timeout;
         end(workers.stop(deadline, || listener.close()));
         Ok(())
@@ -162,6 +168,7 @@ impl Server {
         let parts = gate::Parts {
             listener: Arc::new(listener),
             private: private.clone(),
+            revive: Arc::new(workers.reviver()),
             slots,
             handler,
             limits: process::fit(settings.limits, settings.threads),

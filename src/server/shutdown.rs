@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A handle that ends a server: no new connections, the requests in flight are answered.
 ///
@@ -38,10 +39,11 @@ impl Shutdown {
         self.lock().begun
     }
 
-    /// Blocks until the shutdown begins.
-    pub fn wait(&self) {
+    /// Blocks until the shutdown begins, or `timeout` has passed; returns whether it has begun.
+    pub(super) fn wait(&self, timeout: Duration) -> bool {
         let state = self.lock();
-        drop(self.0.begun.wait_while(state, |s| !s.begun).unwrap_or_else(PoisonError::into_inner));
+        let waited = self.0.begun.wait_timeout_while(state, timeout, |state| !state.begun);
+        waited.unwrap_or_else(PoisonError::into_inner).0.begun
     }
 
     /// Calls `wake` when the shutdown begins; at once when it has begun.

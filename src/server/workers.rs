@@ -1,12 +1,15 @@
 //! The fixed pool of threads that take requests from tiny_http and answer them.
 //!
-//! tiny_http's accept loop ends for good at the first error of `accept`, such as running out
-//! of file descriptors. The worker that hears of it starts tiny_http anew on the same
-//! listening socket; one thread serves the connections of its predecessors and asks their
-//! clients to reconnect.
+//! tiny_http's accept loop ends for good at the first error of `accept`, or panics, when file
+//! descriptors run out. Whoever notices starts tiny_http anew on the same listening socket:
+//! the worker that hears of an error, or [`Workers::reviver`]. One thread serves the
+//! connections of its predecessors and asks their clients to reconnect.
 
 use super::exchange::{Persistence, Service};
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,13 +40,27 @@ struct Shared {
     service: Service,
     listener: Box<ListenerSource>,
     stopping: AtomicBool,
+    /// Held while tiny_http is started anew.
+    restarting: Mutex<()>,
     servers: Mutex<Servers>,
 }
 
 struct Servers {
-    current: Arc<tiny_http::Server>,
-    retired: Vec<(Instant, Arc<tiny_http::Server>)>,
+    current: Arc<Server>,
+    retired: Vec<(Instant, Arc<Server>)>,
     drained: bool,
+}
+
+/// A tiny_http.
+struct Server {
+    http: tiny_http::Server,
+    listener: Descriptor,
+}
+
+/// The listening socket that an accept loop owns, and closes when it ends.
+struct Descriptor {
+    path: PathBuf,
+    socket: Option<(u64, u64)>,
 }
 
 impl Workers {
@@ -62,6 +79,7 @@ impl Workers {
             service,
             listener,
             stopping: AtomicBool::new(false),
+            restarting: Mutex::new(()),
             servers: Mutex::new(servers),
         });
         let (running, all_ended) = mpsc::channel();
@@ -72,6 +90,13 @@ impl Workers {
         Ok(Workers { shared, count: count.max(1), all_ended })
     }
 
+    /// Something to call now and then: it starts tiny_http anew when its accept loop has ended
+    /// without a word.
+    pub(super) fn reviver(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || shared.revive()
+    }
+
     /// Calls `close_listener`, which ends tiny_http's accept loop, and lets the workers finish
     /// their requests and those that wait, until `deadline`; returns whether all have.
     pub(super) fn stop(self, deadline: Instant, close_listener: impl FnOnce()) -> bool {
@@ -79,7 +104,7 @@ impl Workers {
         close_listener();
         let current = self.shared.servers().current.clone();
         // Each unblocks one worker, behind the requests that are already in the queue.
-        (0..self.count).for_each(|_| current.unblock());
+        (0..self.count).for_each(|_| current.http.unblock());
         let left = deadline.saturating_duration_since(Instant::now());
         self.all_ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
     }
@@ -90,9 +115,11 @@ impl Shared {
     fn work(self: Arc<Self>) {
         loop {
             let server = self.servers().current.clone();
-            match server.recv() {
+            match server.http.recv() {
                 Ok(request) => self.service.serve(request, Persistence::AsRequested),
-                Err(error) if error.raw_os_error().is_some() => self.restart(&server, &error),
+                Err(error) if error.raw_os_error().is_some() => {
+                    while !self.restart(&server, &error.to_string()) && !self.stopping() {}
+                }
                 // Unblocked: to end, or to look for the new server.
                 Err(_) if self.stopping() => return,
                 Err(_) => {}
@@ -100,21 +127,30 @@ impl Shared {
         }
     }
 
-    /// Replaces a tiny_http whose accept loop has ended; `failed` is that one.
-    fn restart(self: &Arc<Self>, failed: &Arc<tiny_http::Server>, error: &io::Error) {
-        if self.stopping() {
-            return;
+    fn revive(self: &Arc<Self>) {
+        let current = self.servers().current.clone();
+        if !current.listener.is_open() {
+            self.restart(&current, "its accept loop is gone");
         }
-        log::error!("tiny_http stopped to accept connections and is started anew: {error}");
-        let fresh = loop {
-            // What made accept fail is rarely over at once.
-            thread::sleep(RESTART_INTERVAL);
-            match start_tiny_http(&*self.listener) {
-                Ok(fresh) => break fresh,
-                Err(_) if self.stopping() => return,
-                Err(error) => log::error!("tiny_http cannot be started: {error}"),
+    }
+
+    /// Replaces a tiny_http whose accept loop has ended; `failed` is that one. Returns whether
+    /// it is replaced.
+    fn restart(self: &Arc<Self>, failed: &Arc<Server>, reason: &str) -> bool {
+        // What made accept fail is rarely over at once.
+        thread::sleep(RESTART_INTERVAL);
+        let _turn = self.restarting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.stopping() || !Arc::ptr_eq(&self.servers().current, failed) {
+            return true;
+        }
+        let fresh = match start_tiny_http(&*self.listener) {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                log::error!("tiny_http cannot be started: {error}");
+                return false;
             }
         };
+        log::error!("tiny_http stopped to accept connections and was started anew: {reason}");
         let mut servers = self.servers();
         servers.current = fresh;
         servers.retired.push((Instant::now(), failed.clone()));
@@ -128,7 +164,8 @@ impl Shared {
         // The workers that wait at the old queue look up the new one when unblocked; those that
         // are busy do so anyway, and their share of it is left there unread.
         let workers = Arc::strong_count(failed);
-        (0..workers).for_each(|_| failed.unblock());
+        (0..workers).for_each(|_| failed.http.unblock());
+        true
     }
 
     /// Answers what still arrives on connections of tiny_http's predecessors.
@@ -144,7 +181,7 @@ impl Shared {
                 servers.retired.clone()
             };
             for (_, server) in retired {
-                while let Ok(Some(request)) = server.try_recv() {
+                while let Ok(Some(request)) = server.http.try_recv() {
                     self.service.serve(request, Persistence::Close);
                 }
             }
@@ -161,8 +198,32 @@ impl Shared {
     }
 }
 
-fn start_tiny_http(listener: &ListenerSource) -> io::Result<Arc<tiny_http::Server>> {
-    tiny_http::Server::from_listener(listener()?, None).map(Arc::new).map_err(io::Error::other)
+fn start_tiny_http(listener: &ListenerSource) -> io::Result<Arc<Server>> {
+    let listener = listener()?;
+    let descriptor = Descriptor::of(&listener);
+    let http = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
+    Ok(Arc::new(Server { http, listener: descriptor }))
+}
+
+impl Descriptor {
+    fn of(listener: &tiny_http::Listener) -> Descriptor {
+        let number = match listener {
+            tiny_http::Listener::Tcp(socket) => socket.as_raw_fd(),
+            tiny_http::Listener::Unix(socket) => socket.as_raw_fd(),
+        };
+        let path = PathBuf::from(format!("/proc/self/fd/{number}"));
+        Descriptor { socket: identity(&path), path }
+    }
+
+    /// Whether the number still stands for the same socket. True where that cannot be told.
+    fn is_open(&self) -> bool {
+        self.socket.is_none() || identity(&self.path) == self.socket
+    }
+}
+
+/// What tells one open file from another.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Starts a thread that keeps `running` alive until it ends.

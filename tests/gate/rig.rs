@@ -26,7 +26,8 @@ pub struct Finished {
 
 /// Answers by path: `/echo` tells the request, `/big/N` has N bytes, `/none` has no body,
 /// `/hold` waits for [`Running::release`] or its client's departure, `/panic` panics.
-struct Talkative(Arc<State>);
+#[derive(Default)]
+pub struct Talkative(Arc<State>);
 
 #[derive(Default)]
 pub struct State {

@@ -229,6 +229,7 @@ impl Gate {
     pub(super) fn connect_links(&mut self) {
         if let Some(index) = self.links.overdue_probe(self.now) {
             self.remove_link(index);
+            self.helper.run(self.parts.revive.clone());
         }
         let Some(index) = self.links.connect_next(&self.parts.private, self.now) else { return };
         let Some(link) = self.links.get_mut(index) else { return };

@@ -1,5 +1,5 @@
-//! A thread for what could block the gate: stopping the work of clients that left, and
-//! reporting the requests that the gate answered itself.
+//! A thread for what could block the gate: stopping the work of clients that left, reporting
+//! the requests that the gate answered itself, and reviving tiny_http.
 
 use crate::cancel::Cancel;
 use crate::server::{Exchange, Handler};
@@ -17,6 +17,7 @@ const REPORTS_MAX: usize = 1000;
 
 enum Task {
     Cancel(Arc<Cancel>),
+    Run(Arc<dyn Fn() + Send + Sync>),
     Report(Report),
 }
 
@@ -47,13 +48,14 @@ impl Helper {
             for task in inbox {
                 let done = catch_unwind(AssertUnwindSafe(|| match task {
                     Task::Cancel(cancel) => cancel.cancel(),
+                    Task::Run(task) => task(),
                     Task::Report(report) => {
                         waiting.fetch_sub(1, Ordering::Relaxed);
                         report.give(&*handler);
                     }
                 }));
                 if done.is_err() {
-                    log::error!("a cancellation or a report panicked");
+                    log::error!("a task of the gate's helper panicked");
                 }
             }
         })?;
@@ -64,6 +66,11 @@ impl Helper {
     pub(super) fn cancel(&self, cancel: Arc<Cancel>) {
         // The thread lives as long as this handle.
         let _ = self.tasks.send(Task::Cancel(cancel));
+    }
+
+    /// Does something that may block.
+    pub(super) fn run(&self, task: Arc<dyn Fn() + Send + Sync>) {
+        let _ = self.tasks.send(Task::Run(task));
     }
 
     /// Tells the handler of a request that the gate answered.

@@ -66,6 +66,8 @@ const READ_BYTES: usize = 64 << 10;
 pub(super) struct Parts {
     pub(super) listener: Arc<Listener>,
     pub(super) private: Arc<PrivateSocket>,
+    /// Starts tiny_http anew if it does not accept any more.
+    pub(super) revive: Arc<dyn Fn() + Send + Sync>,
     pub(super) slots: Arc<Slots>,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) limits: Limits,
