@@ -132,6 +132,7 @@ impl Server {
     /// # Errors
     /// The worker pool cannot be started.
     pub fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
+        process::return_large_allocations();
         if self.settings.gate { self.run_with_gate(handler) } else { self.run_direct(handler) }
     }
 

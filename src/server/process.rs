@@ -11,6 +11,21 @@ const RESERVED_DESCRIPTORS: usize = 64;
 /// with some room beside it.
 const DESCRIPTORS_PER_WORKER: usize = 6;
 
+/// Allocations from this size on go back to the system when they are freed.
+#[cfg(target_env = "gnu")]
+const LARGE_ALLOCATION_BYTES: libc::c_int = 128 << 10;
+
+/// Makes the memory of large bodies go back to the system when they are gone. glibc would
+/// raise its threshold at the first of them, and keep the memory of all that follow.
+pub(super) fn return_large_allocations() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call only sets two numbers of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_ALLOCATION_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE_ALLOCATION_BYTES);
+    }
+}
+
 /// The limits as far as the system allows them; raises the limit of open files as high as
 /// this process may, and says at start what the gate may use.
 pub(super) fn fit(mut limits: Limits, workers: usize) -> Limits {

@@ -2,7 +2,7 @@
 
 use super::body::BodyReader;
 use super::head::{Head, Scanner};
-use super::queue::Source;
+use super::queue::{Lane, Source};
 use crate::cancel::Cancel;
 use polling::Event;
 use socket2::Socket;
@@ -120,6 +120,11 @@ impl Connection {
         self.phase = phase;
         self.since = now;
         self.transferred = 0;
+    }
+
+    /// Where its request waits for a worker.
+    pub(super) fn lane(&self) -> Lane {
+        Lane { source: self.source, known: self.used }
     }
 
     /// Bytes of memory in its buffers.

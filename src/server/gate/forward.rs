@@ -35,7 +35,7 @@ impl Gate {
             return self.answer_fault(key, Fault::QueueFull, &[], true);
         }
         connection.enter(Phase::Queued, now);
-        self.queue.push(connection.source, key);
+        self.queue.push(connection.lane(), key);
         let deadline = now + limits.queue_timeout;
         self.set_deadline(key, Some(deadline));
     }

@@ -283,7 +283,7 @@ impl Gate {
             }
         }
         match connection.phase {
-            connection::Phase::Queued => self.queue.remove(connection.source, key),
+            connection::Phase::Queued => self.queue.remove(connection.lane(), key),
             connection::Phase::InFlight(link) => {
                 if let Some(link) = self.links.get_mut(link) {
                     link.owner = links::Owner::Gone;

@@ -1,5 +1,9 @@
 //! Requests that wait for a worker, taken from the clients' addresses in turn, so that an
 //! address with a thousand requests delays another with one by one.
+//!
+//! An address has two lanes: one for connections that were answered before and one for new
+//! ones. So a flood of new connections does not bury a client behind the same address, or the
+//! same proxy, that behaved.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,12 +25,20 @@ impl Source {
     }
 }
 
+/// Requests that are taken in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Lane {
+    pub(super) source: Source,
+    /// Whether the connection was answered before.
+    pub(super) known: bool,
+}
+
 /// The waiting requests, by the key of their connection.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
-    /// The sources that have requests, in the order of their turns.
-    turns: VecDeque<Source>,
-    lanes: HashMap<Source, VecDeque<usize>>,
+    /// The lanes that have requests, in the order of their turns.
+    turns: VecDeque<Lane>,
+    lanes: HashMap<Lane, VecDeque<usize>>,
     length: usize,
 }
 
@@ -35,38 +47,38 @@ impl FairQueue {
         self.length
     }
 
-    pub(super) fn push(&mut self, source: Source, key: usize) {
-        let lane = self.lanes.entry(source).or_default();
-        if lane.is_empty() {
-            self.turns.push_back(source);
+    pub(super) fn push(&mut self, lane: Lane, key: usize) {
+        let waiting = self.lanes.entry(lane).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(lane);
         }
-        lane.push_back(key);
+        waiting.push_back(key);
         self.length += 1;
     }
 
-    /// The oldest request of the source whose turn it is.
+    /// The oldest request of the lane whose turn it is.
     pub(super) fn pop(&mut self) -> Option<usize> {
-        let source = self.turns.pop_front()?;
-        let lane = self.lanes.get_mut(&source)?;
-        let key = lane.pop_front()?;
+        let lane = self.turns.pop_front()?;
+        let waiting = self.lanes.get_mut(&lane)?;
+        let key = waiting.pop_front()?;
         self.length -= 1;
-        if lane.is_empty() {
-            self.lanes.remove(&source);
+        if waiting.is_empty() {
+            self.lanes.remove(&lane);
         } else {
-            self.turns.push_back(source);
+            self.turns.push_back(lane);
         }
         Some(key)
     }
 
     /// Takes out a request whose client has gone or has waited too long.
-    pub(super) fn remove(&mut self, source: Source, key: usize) {
-        let Some(lane) = self.lanes.get_mut(&source) else { return };
-        let before = lane.len();
-        lane.retain(|waiting| *waiting != key);
-        self.length -= before - lane.len();
-        if lane.is_empty() {
-            self.lanes.remove(&source);
-            self.turns.retain(|turn| *turn != source);
+    pub(super) fn remove(&mut self, lane: Lane, key: usize) {
+        let Some(waiting) = self.lanes.get_mut(&lane) else { return };
+        let before = waiting.len();
+        waiting.retain(|other| *other != key);
+        self.length -= before - waiting.len();
+        if waiting.is_empty() {
+            self.lanes.remove(&lane);
+            self.turns.retain(|turn| *turn != lane);
         }
     }
 }
@@ -79,9 +91,13 @@ mod tests {
         Source::of(Some(text.parse().unwrap()))
     }
 
+    fn lane(text: &str) -> Lane {
+        Lane { source: source(text), known: false }
+    }
+
     #[test]
     fn sources_take_turns() {
-        let (many, one) = (source("192.0.2.1"), source("192.0.2.2"));
+        let (many, one) = (lane("192.0.2.1"), lane("192.0.2.2"));
         let mut queue = FairQueue::default();
         (0..3).for_each(|key| queue.push(many, key));
         queue.push(one, 9);
@@ -91,8 +107,19 @@ mod tests {
     }
 
     #[test]
+    fn a_known_connection_is_not_buried_under_new_ones() {
+        let new = lane("192.0.2.1");
+        let known = Lane { known: true, ..new };
+        let mut queue = FairQueue::default();
+        (0..3).for_each(|key| queue.push(new, key));
+        queue.push(known, 9);
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [0, 9, 1, 2]);
+    }
+
+    #[test]
     fn a_removed_request_loses_its_turn() {
-        let (a, b) = (source("192.0.2.1"), source("192.0.2.2"));
+        let (a, b) = (lane("192.0.2.1"), lane("192.0.2.2"));
         let mut queue = FairQueue::default();
         queue.push(a, 1);
         queue.push(b, 2);

@@ -13,7 +13,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two walks when nothing is due.
 const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How old a transfer must be for its rate to tell anything.
-const RATE_MIN_AGE: Duration = Duration::from_millis(100);
+const RATE_MIN_AGE: Duration = Duration::from_millis(20);
 /// How long a connection that was opened just before a shutdown may take to send a request.
 const FRESH_GRACE: Duration = Duration::from_millis(500);
 
@@ -66,8 +66,8 @@ impl Gate {
             Phase::Body => self.expire_request(key, Fault::BodyTimeout),
             Phase::Queued | Phase::InFlight(_) if connection.half_closed => self.abort(key),
             Phase::Queued => {
-                let source = connection.source;
-                self.queue.remove(source, key);
+                let lane = connection.lane();
+                self.queue.remove(lane, key);
                 self.give_up_waiting(key);
             }
             Phase::InFlight(link) if connection.output.is_empty() => {
