@@ -11,6 +11,9 @@ use polling::PollMode;
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 
+/// Buffers read from one link before others get their turn.
+const RUN_READS: usize = 16;
+
 impl Gate {
     /// Sends a whole request on its way: to tiny_http when a link is free, else to the queue.
     pub(super) fn submit(
@@ -100,23 +103,38 @@ impl Gate {
         }
     }
 
-    /// Takes a piece of a response, unless there is no room for it.
+    /// Takes what has come of a response, as long as there is room for it. Large responses are
+    /// taken in long runs: the sooner one is done, the sooner its worker is free.
     pub(super) fn read_link(&mut self, index: usize) {
-        if self.must_pause(index) {
-            self.links_paused = true;
-            let wanted = Watched { readable: false, writable: false };
-            return self.watch_link(index, wanted);
+        for _ in 0..RUN_READS {
+            if self.must_pause(index) {
+                self.links_paused = true;
+                let wanted = Watched { readable: false, writable: false };
+                return self.watch_link(index, wanted);
+            }
+            if !self.read_link_once(index) {
+                return;
+            }
         }
+    }
+
+    /// Reads one buffer from a link; returns whether it was full, so that there may be more.
+    fn read_link_once(&mut self, index: usize) -> bool {
+        let mut full = false;
         let mut scratch = std::mem::take(&mut self.scratch);
         if let Some(link) = self.links.get_mut(index) {
             match (&link.socket).read(&mut scratch) {
                 Ok(0) => self.break_link(index),
-                Ok(length) => self.receive_response(index, &scratch[..length]),
+                Ok(length) => {
+                    full = length == scratch.len();
+                    self.receive_response(index, &scratch[..length]);
+                }
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(_) => self.break_link(index),
             }
         }
         self.scratch = scratch;
+        full
     }
 
     /// Whether the response on a link has to wait, because its client is slow and the buffers
