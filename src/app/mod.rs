@@ -8,7 +8,7 @@ mod live;
 mod reload;
 mod timing;
 
-pub use live::Live;
+pub use live::{Lasting, Live};
 pub use reload::{Loader, StartError};
 
 use crate::config::TxEnd;

@@ -39,6 +39,16 @@ impl ConfigSource {
         }
         Ok(config)
     }
+
+    /// Reads the configuration again, with settings that the database holds.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when a setting in the database cannot be used.
+    pub fn load_with(&self, in_database: &[(String, String)]) -> Result<Config, Failure> {
+        Config::load(self.path.as_deref(), &self.environment, in_database)
+            .map(|(config, _)| config)
+            .map_err(|error| error.to_string().into())
+    }
 }
 
 /// Serves until SIGINT or SIGTERM ends it.
@@ -46,7 +56,7 @@ impl ConfigSource {
 /// # Errors
 /// When the configuration cannot be used or the address cannot be bound.
 pub fn serve(path: Option<&Path>) -> Result<(), Failure> {
-    Service::bind(ConfigSource::of_process(path))?.run()
+    Service::bind(ConfigSource::of_process(path))?.run(|| {})
 }
 
 /// A service that has its address, and does not answer yet.
@@ -80,29 +90,39 @@ impl Service {
         self.app.live().config.clone()
     }
 
-    /// Answers requests until SIGINT or SIGTERM ends it.
+    /// Answers requests until SIGINT or SIGTERM ends it. Calls `when_loaded` once, when the
+    /// schema cache has been loaded, before which requests are answered 503.
     ///
     /// # Errors
     /// When the service cannot be started.
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self, when_loaded: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
         let Service { loader, app, server, signals } = self;
         let app = Arc::new(app);
         let shutdown = server.shutdown_handle();
         log::info!("listening on {}", server.address());
         let loaded = app.clone();
-        std::thread::spawn(move || keep_loaded(&loader, &loaded, signals, &shutdown));
+        std::thread::spawn(move || {
+            keep_loaded(&loader, &loaded, signals, &shutdown, when_loaded);
+        });
         server.run(Arc::new(Answers(app))).map_err(|error| Failure::io("cannot serve", error))
     }
 }
 
 /// Loads what requests are answered with, at the start and whenever a signal asks for it.
-fn keep_loaded(loader: &Loader, app: &App, mut signals: Signals, shutdown: &Shutdown) {
+fn keep_loaded(
+    loader: &Loader,
+    app: &App,
+    mut signals: Signals,
+    shutdown: &Shutdown,
+    when_loaded: impl FnOnce() + Send,
+) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             if let Err(error) = loader.load_until_loaded(app) {
                 eprintln!("goldenkey: {error}");
                 std::process::exit(1);
             }
+            when_loaded();
         });
         for signal in signals.forever() {
             let loaded = match signal {

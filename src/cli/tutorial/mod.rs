@@ -32,7 +32,7 @@ pub struct Options {
     pub data: Option<PathBuf>,
 }
 
-/// Serves the tutorial until SIGINT or SIGTERM ends it, and prints its steps.
+/// Serves the tutorial until SIGINT or SIGTERM ends it, and prints its steps once they work.
 ///
 /// # Errors
 /// When PostgreSQL is missing or does not start, or folder or port cannot be used.
@@ -45,8 +45,12 @@ pub fn run(options: Options) -> Result<(), Failure> {
     eprintln!("goldenkey: starting PostgreSQL in {}", folder.path().display());
     let cluster = Cluster::start(&programs, &folder)?;
     database::load(&mut cluster.connect()?)?;
-    print(&steps(&service, &folder)?)?;
-    service.run()?;
+    let steps = steps(&service, &folder)?;
+    service.run(move || {
+        if let Err(failure) = print(&steps) {
+            eprintln!("goldenkey: {failure}");
+        }
+    })?;
     cluster.stop();
     eprintln!("goldenkey: stopped; the todos stay in {}", folder.path().display());
     Ok(())
