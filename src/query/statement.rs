@@ -68,11 +68,10 @@ impl<'a> Writer<'a> {
     fn read(&self, plan: &ReadPlan<'a>) -> Statement<'a> {
         let root = &plan.root;
         let source = |sql: &mut Sql<'a>| push_relation(sql, root);
-        let relation = root.relation.map(|r| &r.name);
         let mut sql = start(&plan.media);
         sql.push("SELECT ");
         self.push_total(&mut sql, root, &source);
-        let body = (!self.is_head()).then_some((&plan.media, Presented::Rows(relation)));
+        let body = (!self.is_head()).then_some((&plan.media, Presented::Rows));
         let encoding = self.push_outputs(&mut sql, body, None);
         sql.push(" FROM (");
         select::push_root(&mut sql, root, &source);
@@ -121,7 +120,7 @@ impl<'a> Writer<'a> {
         let body = plan
             .returned
             .as_ref()
-            .map(|_| (&plan.media, Presented::Rows(Some(&plan.relation.name))));
+            .map(|_| (&plan.media, Presented::Rows));
         let encoding = self.push_outputs(&mut sql, body, with_key.then_some(plan));
         sql.push(" FROM ");
         match &plan.returned {
@@ -144,7 +143,7 @@ impl<'a> Writer<'a> {
     fn push_outputs(
         &self,
         sql: &mut Sql<'a>,
-        body: Option<(&MediaChoice<'a>, Presented<'a>)>,
+        body: Option<(&MediaChoice<'a>, Presented)>,
         keyed: Option<&MutatePlan<'a>>,
     ) -> BodyEncoding {
         sql.push(", count(*), ");
@@ -279,10 +278,10 @@ fn push_explain(sql: &mut Sql, plan: &request::Plan) {
     sql.push(") ");
 }
 
-fn presented<'a>(plan: &CallPlan<'a>) -> Presented<'a> {
+fn presented(plan: &CallPlan) -> Presented {
     let returns = &plan.routine.returns;
     match (&returns.returned, returns.is_set) {
-        (Returned::Composite(relation), true) => Presented::Rows(relation.as_ref()),
+        (Returned::Composite(_), true) => Presented::Rows,
         (Returned::Composite(_), false) => Presented::OneRow,
         (_, true) => Presented::Values(SCALAR_COLUMN),
         (_, false) => Presented::OneValue(SCALAR_COLUMN),
