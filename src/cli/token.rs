@@ -148,7 +148,7 @@ pub fn keygen(options: Keygen) -> Result<(), Failure> {
         (None, None) => return print(&(random_secret()? + "\n")),
         (kind, _) => kind.unwrap_or(KeyKind::Secret),
     };
-    let key = auth::generate(kind, options.kid.as_deref()).map_err(|error| error.to_string())?;
+    let key = auth::keygen(kind, options.kid.as_deref()).map_err(|error| error.to_string())?;
     if let Some(public) = key.public {
         eprintln!("the public key, for jwt-secret:\n{public}");
     }

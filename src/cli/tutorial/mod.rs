@@ -32,7 +32,7 @@ pub struct Options {
     pub data: Option<PathBuf>,
 }
 
-/// Serves the tutorial until SIGINT or SIGTERM ends it, and prints its steps once they work.
+/// Serves the tutorial until SIGINT or SIGTERM ends it, and prints its steps.
 ///
 /// # Errors
 /// When PostgreSQL is missing or does not start, or folder or port cannot be used.
@@ -45,12 +45,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
     eprintln!("goldenkey: starting PostgreSQL in {}", folder.path().display());
     let cluster = Cluster::start(&programs, &folder)?;
     database::load(&mut cluster.connect()?)?;
-    let steps = steps(&service, &folder)?;
-    service.run(move || {
-        if let Err(failure) = print(&steps) {
-            eprintln!("goldenkey: {failure}");
-        }
-    })?;
+    // Who is quick to paste them waits until the schema is loaded.
+    print(&steps(&service, &folder)?)?;
+    service.run()?;
     cluster.stop();
     eprintln!("goldenkey: stopped; the todos stay in {}", folder.path().display());
     Ok(())
