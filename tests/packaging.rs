@@ -2,7 +2,6 @@
 //!
 //! `UPDATE_DOCS=1 cargo test --test packaging` writes the generated files anew.
 
-use clap::Command as Definition;
 use clap_complete::Shell;
 use goldenkey::cli::args::definition;
 use std::fs;
@@ -42,19 +41,17 @@ fn the_shell_completions_are_those_of_the_command_line() {
 
 #[test]
 fn the_man_pages_are_those_of_the_command_line() {
-    let mut definition = definition();
-    definition.build();
-    write_man_page(&definition);
-    definition.get_subcommands().for_each(write_man_page);
-}
-
-fn write_man_page(definition: &Definition) {
-    // Of a subcommand, `goldenkey-token` and not `token`.
-    let name = definition.get_display_name().unwrap_or(definition.get_name()).to_owned();
-    let page = clap_mangen::Man::new(definition.clone().name(name.clone()));
-    let mut text = Vec::new();
-    page.render(&mut text).expect("a vector can be written");
-    assert_current(&format!("packaging/man/{name}.1"), &text);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    clap_mangen::generate_to(definition(), &folder).expect("the folder is ours");
+    let mut pages = 0;
+    for entry in fs::read_dir(&folder).expect("the folder is ours") {
+        let entry = entry.expect("the folder is ours");
+        let name = entry.file_name().into_string().expect("UTF-8");
+        let page = fs::read(entry.path()).expect("the file is ours");
+        assert_current(&format!("packaging/man/{name}"), &page);
+        pages += 1;
+    }
+    assert_eq!(pages, 1 + definition().get_subcommands().count());
 }
 
 /// A folder with the few programs that a script needs, and what stands in for others: each
