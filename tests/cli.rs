@@ -380,6 +380,25 @@ fn the_tutorial_keeps_its_secret_to_its_owner_and_from_run_to_run() {
 }
 
 #[test]
+fn a_crash_of_everything_and_a_stale_process_number_are_in_nobodys_way() {
+    let data = data_folder();
+    let mut tutorial = Tutorial::start(&data);
+    process::send(postmaster(&data), Signal::Kill);
+    tutorial.child.kill().expect("it runs");
+    tutorial.child.wait().expect("it is a child");
+    drop(Tutorial::start(&data));
+
+    // The number of the crashed server is another program's by now: this test's.
+    let file = data.join("cluster/postmaster.pid");
+    let text = format!("{}\n{}\n", std::process::id(), data.join("cluster").display());
+    fs::write(&file, text).expect("the folder can be written");
+    if let Some((user, group)) = process::unprivileged_user() {
+        std::os::unix::fs::chown(&file, Some(user), Some(group)).expect("we are root");
+    }
+    Tutorial::start(&data);
+}
+
+#[test]
 fn a_second_tutorial_on_the_same_folder_and_one_on_a_busy_port_say_so() {
     let data = data_folder();
     let _tutorial = Tutorial::start(&data);
