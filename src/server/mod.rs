@@ -33,7 +33,7 @@ mod shutdown;
 mod slots;
 mod workers;
 
-pub use limits::{Limits, RATE_GRACE};
+pub use limits::Limits;
 pub use listener::Address;
 pub use settings::{Listen, Settings};
 pub use shutdown::Shutdown;
