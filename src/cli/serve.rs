@@ -4,7 +4,7 @@ use super::{Failure, logger};
 use crate::app::{App, Loader};
 use crate::config::{Config, Environment};
 use crate::http::{Request, Response};
-use crate::server::{Exchange, Handler, Listen, Server, Settings, Shutdown};
+use crate::server::{Exchange, Handler, Limits, Listen, Server, Settings, Shutdown};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind};
@@ -89,17 +89,30 @@ impl Service {
         let app = Arc::new(app);
         let shutdown = server.shutdown_handle();
         log::info!("listening on {}", server.address());
-        let loaded = app.clone();
-        std::thread::spawn(move || keep_loaded(&loader, &loaded, signals, &shutdown));
+        // Clients that connect meanwhile wait for their answer instead of getting a 503.
+        let loaded = loader.load(&app);
+        if let Err(error) = &loaded {
+            log::error!("{error}");
+        }
+        let kept = app.clone();
+        std::thread::spawn(move || {
+            keep_loaded(&loader, &kept, loaded.is_ok(), signals, &shutdown);
+        });
         server.run(Arc::new(Answers(app))).map_err(|error| Failure::io("cannot serve", error))
     }
 }
 
 /// Loads what requests are answered with, at the start and whenever a signal asks for it.
-fn keep_loaded(loader: &Loader, app: &App, mut signals: Signals, shutdown: &Shutdown) {
+fn keep_loaded(
+    loader: &Loader,
+    app: &App,
+    is_loaded: bool,
+    mut signals: Signals,
+    shutdown: &Shutdown,
+) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            if let Err(error) = loader.load_until_loaded(app) {
+            if !is_loaded && let Err(error) = loader.load_until_loaded(app) {
                 eprintln!("goldenkey: {error}");
                 std::process::exit(1);
             }
@@ -144,12 +157,28 @@ fn server_settings(config: &Config) -> Settings {
         reuse_port: config.server_reuseport,
         gate: config.server_gate,
         threads: config.server_threads,
-        body_max_bytes: usize::try_from(config.server_max_body_bytes).unwrap_or(usize::MAX),
+        body_max_bytes: saturated(config.server_max_body_bytes),
+        limits: Limits {
+            connections_max: config.server_max_connections,
+            connections_per_address_max: config.server_max_connections_per_address,
+            head_max_bytes: config.server_max_head_bytes,
+            head_timeout: config.server_head_timeout,
+            idle_timeout: config.server_idle_timeout,
+            body_min_bytes_per_second: config.server_body_min_bytes_per_second,
+            response_min_bytes_per_second: config.server_response_min_bytes_per_second,
+            queue_max: config.server_max_waiting,
+            queue_timeout: config.server_max_waiting_seconds,
+            buffer_max_bytes: saturated(config.server_max_buffer_bytes),
+        },
         shutdown_timeout: config.server_shutdown_timeout,
     }
 }
 
 /// The server's error, which names the address, with what can be done about it.
+fn saturated(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 fn cannot_listen(error: &io::Error) -> Failure {
     let hint = match error.kind() {
         ErrorKind::AddrInUse => "; end the program that uses it, or choose another port",

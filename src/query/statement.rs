@@ -105,7 +105,8 @@ impl<'a> Writer<'a> {
         sql.push(" FROM (");
         select::push_root(&mut sql, root, source);
         sql.push(") AS ").identifier(ROW);
-        self.finish(sql, root, source, &plan.media, encoding)
+        // What the planner expects of a function is a declaration, not an estimate.
+        Statement { sql, estimate: None, encoding, is_explain: plan.media.plan.is_some() }
     }
 
     fn mutate(&self, plan: &MutatePlan<'a>) -> Statement<'a> {
@@ -216,12 +217,7 @@ impl<'a> Writer<'a> {
         let estimate = (estimated && media.plan.is_none()).then(|| {
             let mut sql = Sql::new();
             sql.push("EXPLAIN (FORMAT JSON) ");
-            if source_is_function(root) {
-                sql.push("SELECT 1 FROM ");
-                source(&mut sql);
-            } else {
-                select::push_count(&mut sql, root, source, None);
-            }
+            select::push_count(&mut sql, root, source, None);
             sql
         });
         Statement { sql, estimate, encoding, is_explain: media.plan.is_some() }
@@ -240,10 +236,6 @@ impl<'a> Writer<'a> {
             && self.request.preferences.representation == Some(Representation::HeadersOnly)
             && !plan.relation.primary_key.is_empty()
     }
-}
-
-fn source_is_function(root: &ReadNode) -> bool {
-    root.from.is_none() && root.embeds.is_empty() && root.conditions.is_empty()
 }
 
 fn push_relation<'a>(sql: &mut Sql<'a>, root: &ReadNode<'a>) {

@@ -207,7 +207,7 @@ mod tests {
             query: query.to_owned(),
             headers: http::Headers(fields.collect()),
             body: body.as_bytes().to_vec(),
-            peer: None,
+            ..http::Request::default()
         };
         ApiRequest::parse(&mut request, &settings)
     }

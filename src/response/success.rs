@@ -166,10 +166,10 @@ impl Finished<'_> {
     /// Adds what all answers have, the body, and what SQL says.
     fn finish(self, mut response: Response, media: Option<&MediaChoice>) -> Result<Response> {
         response.headers.push(("Vary".into(), VARY.into()));
-        if let Some(profile) = &self.request.profile {
-            response.headers.push(("Content-Profile".into(), profile.clone()));
-        }
         if let Some(media) = media {
+            if let Some(profile) = &self.request.profile {
+                response.headers.push(("Content-Profile".into(), profile.clone()));
+            }
             response.headers.push(("Content-Type".into(), media.content_type.clone()));
         }
         from_sql::apply(&mut response, &self.outcome)?;
