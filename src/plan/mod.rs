@@ -113,6 +113,6 @@ pub fn find_relation<'a>(schema: &'a SchemaCache, name_of_schema: &str, name: &s
 }
 
 /// The error for a method that the resource does not know.
-pub fn unsupported_method(method: &str) -> Error {
+fn unsupported_method(method: &str) -> Error {
     Error::new(405, "PGRST117", format!("Unsupported HTTP method: {method}"))
 }

@@ -15,12 +15,12 @@ mod types;
 
 pub use settings::Settings;
 
-use super::VARY;
+use super::{Finished, VARY};
 use crate::error::{Error, Result};
 use crate::http::{Body, Response};
 use crate::plan::{DescribePlan, Language};
 use crate::query::Column;
-use crate::request::{ApiRequest, Method};
+use crate::request::Method;
 use crate::schema::SchemaCache;
 use crate::transaction::Outcome;
 use access::Access;
@@ -35,11 +35,11 @@ const DOCUMENTATION: &str = "https://docs.postgrest.org/en/v16/references/api.ht
 /// An error of the server when the database's answer is not the one that was asked for.
 pub fn of_description(
     plan: &DescribePlan,
-    request: &ApiRequest,
+    finished: Finished,
     schema: &SchemaCache,
     settings: &Settings,
-    outcome: &Outcome,
 ) -> Result<Response> {
+    let request = finished.request;
     let mut headers = vec![
         ("Content-Type".into(), plan.content_type.clone()),
         ("Vary".into(), VARY.into()),
@@ -49,7 +49,7 @@ pub fn of_description(
     }
     let body = match request.method {
         Method::Head => Body::Empty,
-        _ => Body::Bytes(describe(plan, schema, settings, outcome).map_err(|error| {
+        _ => Body::Bytes(describe(plan, schema, settings, &finished.outcome).map_err(|error| {
             Error::new(500, "PGRSTX00", "The API could not be described").log(error.to_string())
         })?),
     };
