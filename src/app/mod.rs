@@ -85,7 +85,7 @@ impl App {
         if request.method == "HEAD" {
             response.body = crate::http::Body::Empty;
         }
-        live.cors.apply(&mut response, &request.headers);
+        live.cors.apply(&mut response, &request.method, &request.headers);
         trace(&live, &request.headers, &mut response);
         response
     }
