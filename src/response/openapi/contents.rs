@@ -2,7 +2,7 @@
 //! use, sorted by name.
 
 use super::access::{Access, Privileges};
-use crate::schema::{Parameter, Relation, Routine, SchemaCache};
+use crate::schema::{Parameter, QualifiedName, Relation, Routine, SchemaCache};
 
 /// What a description is about.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct DescribedRelation<'a> {
     /// The relation.
     pub relation: &'a Relation,
     /// What the role may do with its rows.
-    pub privileges: Privileges,
+    privileges: Privileges,
 }
 
 /// The functions of one name; at least one.
@@ -75,6 +75,44 @@ impl<'a> Contents<'a> {
             .collect();
         routines.sort_unstable_by_key(|overloads| overloads.name);
         Self { comment: schema.description.as_deref(), relations, routines }
+    }
+
+    /// Whether a relation is among them.
+    pub fn has_relation(&self, name: &QualifiedName) -> bool {
+        let by_name = |described: &DescribedRelation| described.relation.name.cmp(name);
+        self.relations.binary_search_by(by_name).is_ok()
+    }
+}
+
+impl DescribedRelation<'_> {
+    /// Whether rows can be read.
+    pub fn is_readable(&self) -> bool {
+        self.privileges.select
+    }
+
+    /// Whether rows can be inserted.
+    pub fn is_insertable(&self) -> bool {
+        self.relation.insertable && self.privileges.insert
+    }
+
+    /// Whether rows can be changed.
+    pub fn is_updatable(&self) -> bool {
+        self.relation.updatable && self.privileges.update
+    }
+
+    /// Whether rows can be inserted or replaced by their keys.
+    pub fn is_replaceable(&self) -> bool {
+        self.is_insertable() && self.is_updatable() && !self.relation.primary_key.is_empty()
+    }
+
+    /// Whether rows can be deleted.
+    pub fn is_deletable(&self) -> bool {
+        self.relation.deletable && self.privileges.delete
+    }
+
+    /// Whether rows can be sent.
+    pub fn is_writable(&self) -> bool {
+        self.is_insertable() || self.is_updatable()
     }
 }
 

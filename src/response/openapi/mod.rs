@@ -9,6 +9,8 @@ mod access;
 mod comment;
 mod contents;
 mod json;
+mod keys;
+mod openapi31;
 mod settings;
 mod swagger2;
 mod types;
@@ -66,6 +68,6 @@ fn describe(
     let contents = Contents::new(schema, plan.schema, access.as_ref());
     match plan.language {
         Language::Swagger2 => serde_json::to_vec(&swagger2::document(&contents, settings)),
-        Language::OpenApi31 => serde_json::to_vec(&swagger2::document(&contents, settings)),
+        Language::OpenApi31 => serde_json::to_vec(&openapi31::document(&contents, settings)),
     }
 }

@@ -1,9 +1,10 @@
 //! The definitions: what the rows of relations hold.
 
 use crate::response::openapi::contents::Contents;
+use crate::response::openapi::keys::describe_column;
 use crate::response::openapi::json::{Entries, object, some_array, some_object};
 use crate::response::openapi::types::{JsonType, element};
-use crate::schema::{Cardinality, Column, Relation, Relationship, RelationshipKind};
+use crate::schema::{Column, Relation};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ fn property(relation: &Relation, column: &Column) -> Value {
     let data_type = &*column.base_type;
     let labels = column.enum_labels.iter().map(|label| Value::from(label.as_str()));
     object([
-        ("description", description(relation, column).map(Value::from)),
+        ("description", describe_column(relation, column).map(Value::from)),
         ("default", column.default.as_deref().and_then(|default| parse(data_type, default))),
         ("enum", some_array(labels)),
         ("format", Some(super::format(data_type).into())),
@@ -50,51 +51,6 @@ pub(super) fn items(data_type: &str) -> Option<Value> {
         Some(name) => json!({ "type": name }),
         None => json!({}),
     })
-}
-
-/// The column's comment, and notes on the keys that it is part of.
-fn description(relation: &Relation, column: &Column) -> Option<String> {
-    let comment = column.description.as_deref();
-    let is_key = relation.primary_key.contains(&column.name);
-    let foreign = foreign_key(relation, column);
-    if !is_key && foreign.is_none() {
-        return comment.map(str::to_owned);
-    }
-    let mut text = comment.map(|comment| format!("{comment}\n\n")).unwrap_or_default();
-    text.push_str("Note:");
-    if is_key {
-        text.push_str("\nThis is a Primary Key.<pk/>");
-    }
-    if let Some((table, column)) = foreign {
-        text.push_str(&format!(
-            "\nThis is a Foreign Key to `{table}.{column}`.<fk table='{table}' column='{column}'/>"
-        ));
-    }
-    Some(text)
-}
-
-/// The relation and column that a column alone refers to; rather a table than a view.
-fn foreign_key<'a>(relation: &'a Relation, column: &Column) -> Option<(&'a str, &'a str)> {
-    let referred = |relationship: &'a Relationship| {
-        let RelationshipKind::ForeignKey(
-            Cardinality::ManyToOne { columns, .. }
-            | Cardinality::OneToOne { columns, source_holds_key: true, .. },
-        ) = &relationship.kind
-        else {
-            return None;
-        };
-        match &columns[..] {
-            [(from, to)] if *from == column.name => Some((&*relationship.target.name, &**to)),
-            _ => None,
-        }
-    };
-    relation
-        .relationships
-        .iter()
-        .filter(|relationship| relationship.target.schema == relation.name.schema)
-        .filter_map(|relationship| Some((relationship.target_is_view, referred(relationship)?)))
-        .min_by_key(|(is_view, _)| *is_view)
-        .map(|(_, referred)| referred)
 }
 
 /// A default expression as a JSON value, where it is one: numbers and truth values as they

@@ -1,0 +1,122 @@
+//! The paths of relations: what can be done with their rows, as far as the relation and
+//! the role's privileges allow it.
+
+use super::names::{self, Kind, part};
+use super::parameters::{common, filters};
+use super::responses::{default_error, no_content, rows};
+use super::schemas::{example_write, inserted};
+use super::texts;
+use crate::response::openapi::contents::DescribedRelation;
+use crate::response::openapi::json::object;
+use crate::schema::Relation;
+use serde_json::{Value, json};
+
+/// The path of a relation with its operations; `None` when there are none.
+pub fn path(described: &DescribedRelation) -> Option<(String, Value)> {
+    let relation = described.relation;
+    let operations = object([
+        ("get", described.is_readable().then(|| read(relation))),
+        ("post", described.is_insertable().then(|| insert(relation))),
+        ("put", described.is_replaceable().then(|| replace(relation))),
+        ("patch", described.is_updatable().then(|| update(relation))),
+        ("delete", described.is_deletable().then(|| delete(relation))),
+    ]);
+    let is_empty = operations.as_object().is_none_or(serde_json::Map::is_empty);
+    (!is_empty).then(|| (format!("/{}", names::segment(&relation.name.name)), operations))
+}
+
+fn read(relation: &Relation) -> Value {
+    let paging = common(["select", "order", "limit", "offset", "and", "or", "prefer.read"]);
+    operation(relation, "read", filters(relation).chain(paging).collect(), None, json!({
+        "200": rows(relation, "The rows."),
+        "206": rows(relation, "A part of the rows, when they were counted."),
+    }))
+}
+
+fn insert(relation: &Relation) -> Value {
+    let row = inserted(relation);
+    let body = json!({
+        "description": "A row, or an array of rows.",
+        "required": true,
+        "content": {
+            "application/json": {
+                "schema": { "anyOf": [row, { "type": "array", "items": row }] },
+                "example": example_write(relation),
+            },
+            "text/csv": { "schema": { "type": "string" } },
+            "application/x-www-form-urlencoded": { "schema": row },
+        },
+    });
+    let parameters = common(["columns", "on_conflict", "select", "prefer.insert"]);
+    operation(relation, "insert", parameters.collect(), Some(body), json!({
+        "200": rows(relation, "All rows were there already and have been merged."),
+        "201": rows(relation, "The rows were inserted. They are in the body if asked for."),
+    }))
+}
+
+fn replace(relation: &Relation) -> Value {
+    let key = relation.columns.iter().filter(|c| relation.primary_key.contains(&c.name));
+    let by_key = key.map(|column| {
+        json!({
+            "name": column.name,
+            "in": "query",
+            "required": true,
+            "description": "The value of the primary key, after `eq.`.",
+            "schema": { "type": "string", "pattern": "^eq\\." },
+        })
+    });
+    let parameters = by_key.chain(common(["columns", "select", "prefer.write"])).collect();
+    let body = json_body(inserted(relation), relation);
+    operation(relation, "replace", parameters, Some(body), json!({
+        "200": rows(relation, "The row was replaced."),
+        "201": rows(relation, "The row was inserted."),
+        "204": no_content("The row was inserted or replaced."),
+    }))
+}
+
+fn update(relation: &Relation) -> Value {
+    let options = common(["and", "or", "columns", "select", "prefer.write"]);
+    let parameters = filters(relation).chain(options).collect();
+    let written = names::reference(Kind::Schema, &names::written(relation));
+    operation(relation, "update", parameters, Some(json_body(written, relation)), json!({
+        "200": rows(relation, "The rows as they are now."),
+        "204": no_content("The rows were changed."),
+    }))
+}
+
+fn delete(relation: &Relation) -> Value {
+    let options = common(["and", "or", "select", "prefer.write"]);
+    operation(relation, "delete", filters(relation).chain(options).collect(), None, json!({
+        "200": rows(relation, "The rows as they were."),
+        "204": no_content("The rows were deleted."),
+    }))
+}
+
+fn json_body(schema: Value, relation: &Relation) -> Value {
+    json!({
+        "required": true,
+        "content": {
+            "application/json": { "schema": schema, "example": example_write(relation) },
+        },
+    })
+}
+
+fn operation(
+    relation: &Relation,
+    verb: &str,
+    parameters: Vec<Value>,
+    body: Option<Value>,
+    mut responses: Value,
+) -> Value {
+    let (summary, description) = texts(relation.description.as_deref());
+    responses["default"] = default_error();
+    object([
+        ("operationId", Some(format!("{}.{verb}", part(&relation.name.name)).into())),
+        ("tags", Some(json!([relation.name.name]))),
+        ("summary", summary),
+        ("description", description),
+        ("parameters", Some(parameters.into())),
+        ("requestBody", body),
+        ("responses", Some(responses)),
+    ])
+}
