@@ -123,7 +123,10 @@ mod tests {
             let mut response = Response::default();
             cors(origins).apply(&mut response, "GET", &headers(&[("Origin", origin)]));
             assert_eq!(response.header("Access-Control-Allow-Origin"), allowed);
-            assert_eq!(response.header("Access-Control-Expose-Headers").is_some(), allowed.is_some());
+            assert_eq!(
+                response.header("Access-Control-Expose-Headers").is_some(),
+                allowed.is_some()
+            );
         }
     }
 }

@@ -36,8 +36,3 @@ pub fn some_object(members: impl Iterator<Item = (String, Value)>) -> Option<Val
     let members: Map<String, Value> = members.collect();
     (!members.is_empty()).then_some(Value::Object(members))
 }
-
-/// `{"$ref": "..."}`
-pub fn reference(to: String) -> Value {
-    object([("$ref", Some(Value::String(to)))])
-}

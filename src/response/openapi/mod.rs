@@ -42,10 +42,8 @@ pub fn of_description(
     settings: &Settings,
 ) -> Result<Response> {
     let request = finished.request;
-    let mut headers = vec![
-        ("Content-Type".into(), plan.content_type.clone()),
-        ("Vary".into(), VARY.into()),
-    ];
+    let mut headers =
+        vec![("Content-Type".into(), plan.content_type.clone()), ("Vary".into(), VARY.into())];
     if let Some(profile) = &request.profile {
         headers.push(("Content-Profile".into(), profile.clone()));
     }

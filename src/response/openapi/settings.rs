@@ -90,10 +90,7 @@ mod tests {
             parts("https://example.com:8443/basePath"),
             ("https".into(), "example.com".into(), 8443, "/basePath".into())
         );
-        assert_eq!(
-            parts("HTTP://user@[::1]?x#y"),
-            ("http".into(), "[::1]".into(), 80, "/".into())
-        );
+        assert_eq!(parts("HTTP://user@[::1]?x#y"), ("http".into(), "[::1]".into(), 80, "/".into()));
         assert_eq!(
             parts("https://example.com/"),
             ("https".into(), "example.com".into(), 443, "/".into())

@@ -2,7 +2,7 @@
 //! the role's privileges allow it.
 
 use super::names::{self, Kind, part};
-use super::parameters::{common, filters};
+use super::parameters::{common, filters, is_reserved};
 use super::responses::{default_error, no_content, rows};
 use super::schemas::{example_write, inserted};
 use super::texts;
@@ -14,10 +14,12 @@ use serde_json::{Value, json};
 /// The path of a relation with its operations; `None` when there are none.
 pub fn path(described: &DescribedRelation) -> Option<(String, Value)> {
     let relation = described.relation;
+    // A column of a reserved name cannot be filtered by.
+    let has_key = !relation.primary_key.iter().any(|column| is_reserved(column));
     let operations = object([
         ("get", described.is_readable().then(|| read(relation))),
         ("post", described.is_insertable().then(|| insert(relation))),
-        ("put", described.is_replaceable().then(|| replace(relation))),
+        ("put", (described.is_replaceable() && has_key).then(|| replace(relation))),
         ("patch", described.is_updatable().then(|| update(relation))),
         ("delete", described.is_deletable().then(|| delete(relation))),
     ]);
@@ -27,10 +29,16 @@ pub fn path(described: &DescribedRelation) -> Option<(String, Value)> {
 
 fn read(relation: &Relation) -> Value {
     let paging = common(["select", "order", "limit", "offset", "and", "or", "prefer.read"]);
-    operation(relation, "read", filters(relation).chain(paging).collect(), None, json!({
-        "200": rows(relation, "The rows."),
-        "206": rows(relation, "A part of the rows, when they were counted."),
-    }))
+    let operation = Operation {
+        verb: "read",
+        parameters: filters(relation).chain(paging).collect(),
+        body: None,
+        responses: json!({
+            "200": rows(relation, "The rows."),
+            "206": rows(relation, "A part of the rows, when they were counted."),
+        }),
+    };
+    operation.on(relation)
 }
 
 fn insert(relation: &Relation) -> Value {
@@ -47,11 +55,16 @@ fn insert(relation: &Relation) -> Value {
             "application/x-www-form-urlencoded": { "schema": row },
         },
     });
-    let parameters = common(["columns", "on_conflict", "select", "prefer.insert"]);
-    operation(relation, "insert", parameters.collect(), Some(body), json!({
-        "200": rows(relation, "All rows were there already and have been merged."),
-        "201": rows(relation, "The rows were inserted. They are in the body if asked for."),
-    }))
+    let operation = Operation {
+        verb: "insert",
+        parameters: common(["columns", "on_conflict", "select", "prefer.insert"]).collect(),
+        body: Some(body),
+        responses: json!({
+            "200": rows(relation, "All rows were there already and have been merged."),
+            "201": rows(relation, "The rows were inserted. They are in the body if asked for."),
+        }),
+    };
+    operation.on(relation)
 }
 
 fn replace(relation: &Relation) -> Value {
@@ -65,31 +78,46 @@ fn replace(relation: &Relation) -> Value {
             "schema": { "type": "string", "pattern": "^eq\\." },
         })
     });
-    let parameters = by_key.chain(common(["columns", "select", "prefer.write"])).collect();
-    let body = json_body(inserted(relation), relation);
-    operation(relation, "replace", parameters, Some(body), json!({
-        "200": rows(relation, "The row was replaced."),
-        "201": rows(relation, "The row was inserted."),
-        "204": no_content("The row was inserted or replaced."),
-    }))
+    let operation = Operation {
+        verb: "replace",
+        parameters: by_key.chain(common(["columns", "select", "prefer.write"])).collect(),
+        body: Some(json_body(inserted(relation), relation)),
+        responses: json!({
+            "200": rows(relation, "The row was replaced."),
+            "201": rows(relation, "The row was inserted."),
+            "204": no_content("The row was inserted or replaced."),
+        }),
+    };
+    operation.on(relation)
 }
 
 fn update(relation: &Relation) -> Value {
     let options = common(["and", "or", "columns", "select", "prefer.write"]);
-    let parameters = filters(relation).chain(options).collect();
     let written = names::reference(Kind::Schema, &names::written(relation));
-    operation(relation, "update", parameters, Some(json_body(written, relation)), json!({
-        "200": rows(relation, "The rows as they are now."),
-        "204": no_content("The rows were changed."),
-    }))
+    let operation = Operation {
+        verb: "update",
+        parameters: filters(relation).chain(options).collect(),
+        body: Some(json_body(written, relation)),
+        responses: json!({
+            "200": rows(relation, "The rows as they are now."),
+            "204": no_content("The rows were changed."),
+        }),
+    };
+    operation.on(relation)
 }
 
 fn delete(relation: &Relation) -> Value {
     let options = common(["and", "or", "select", "prefer.write"]);
-    operation(relation, "delete", filters(relation).chain(options).collect(), None, json!({
-        "200": rows(relation, "The rows as they were."),
-        "204": no_content("The rows were deleted."),
-    }))
+    let operation = Operation {
+        verb: "delete",
+        parameters: filters(relation).chain(options).collect(),
+        body: None,
+        responses: json!({
+            "200": rows(relation, "The rows as they were."),
+            "204": no_content("The rows were deleted."),
+        }),
+    };
+    operation.on(relation)
 }
 
 fn json_body(schema: Value, relation: &Relation) -> Value {
@@ -101,22 +129,28 @@ fn json_body(schema: Value, relation: &Relation) -> Value {
     })
 }
 
-fn operation(
-    relation: &Relation,
-    verb: &str,
+/// What can be done with the rows of a relation.
+struct Operation {
+    verb: &'static str,
     parameters: Vec<Value>,
     body: Option<Value>,
-    mut responses: Value,
-) -> Value {
-    let (summary, description) = texts(relation.description.as_deref());
-    responses["default"] = default_error();
-    object([
-        ("operationId", Some(format!("{}.{verb}", part(&relation.name.name)).into())),
-        ("tags", Some(json!([relation.name.name]))),
-        ("summary", summary),
-        ("description", description),
-        ("parameters", Some(parameters.into())),
-        ("requestBody", body),
-        ("responses", Some(responses)),
-    ])
+    /// The responses by status, without that to a request that fails.
+    responses: Value,
+}
+
+impl Operation {
+    fn on(mut self, relation: &Relation) -> Value {
+        let name = &*relation.name.name;
+        let (summary, description) = texts(relation.description.as_deref());
+        self.responses["default"] = default_error();
+        object([
+            ("operationId", Some(format!("{}.{}", part(name), self.verb).into())),
+            ("tags", Some(json!([name]))),
+            ("summary", summary),
+            ("description", description),
+            ("parameters", Some(self.parameters.into())),
+            ("requestBody", self.body),
+            ("responses", Some(self.responses)),
+        ])
+    }
 }

@@ -15,10 +15,14 @@ pub fn of_column(column: &Column) -> Value {
     if !column.enum_labels.is_empty() {
         schema = json!({ "type": "string", "enum": column.enum_labels });
     }
-    if schema["type"] == "string" && let Some(length) = column.max_length {
+    if schema["type"] == "string"
+        && let Some(length) = column.max_length
+    {
         schema["maxLength"] = length.into();
     }
-    if column.nullable && let Some(name) = schema.get("type").cloned() {
+    if column.nullable
+        && let Some(name) = schema.get("type").cloned()
+    {
         schema["type"] = json!([name, "null"]);
         if let Some(Value::Array(labels)) = schema.get_mut("enum") {
             labels.push(Value::Null);

@@ -1,8 +1,8 @@
 //! The definitions: what the rows of relations hold.
 
 use crate::response::openapi::contents::Contents;
-use crate::response::openapi::keys::describe_column;
 use crate::response::openapi::json::{Entries, object, some_array, some_object};
+use crate::response::openapi::keys::describe_column;
 use crate::response::openapi::types::{JsonType, element};
 use crate::schema::{Column, Relation};
 use serde::Serialize;

@@ -85,6 +85,13 @@ fn security_definitions() -> Value {
     })
 }
 
+/// A reference into the document. Beside what a JSON pointer must have escaped, names stay as
+/// they are, as in PostgREST.
+fn reference(place: &str, name: &str) -> Value {
+    let name = name.replace('~', "~0").replace('/', "~1");
+    json!({ "$ref": format!("#/{place}/{name}") })
+}
+
 /// The format of a type: PostgreSQL's name of it, except for integers.
 fn format(data_type: &str) -> &str {
     match data_type {

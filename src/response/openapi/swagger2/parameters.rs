@@ -1,8 +1,9 @@
 //! The parameters that operations refer to: those of all relations, and for each relation
 //! its row as a body and a filter for each of its columns.
 
+use super::reference;
 use crate::response::openapi::contents::Contents;
-use crate::response::openapi::json::{Entries, object, reference};
+use crate::response::openapi::json::{Entries, object};
 use crate::schema::{Column, Relation};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ fn of_relation(relation: &Relation) -> impl Iterator<Item = (String, Value)> {
         "description": name,
         "required": false,
         "in": "body",
-        "schema": reference(format!("#/definitions/{name}")),
+        "schema": reference("definitions", name),
     });
     let filters = relation.columns.iter().map(|c| (filter_name(relation, c), filter(c)));
     std::iter::once((body_name(relation), body)).chain(filters)

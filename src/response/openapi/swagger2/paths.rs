@@ -2,10 +2,10 @@
 
 use super::definitions::items;
 use super::parameters::{body_name, filter_name};
-use super::{MEDIA_TYPES, format};
+use super::{MEDIA_TYPES, format, reference};
 use crate::response::openapi::comment::Comment;
 use crate::response::openapi::contents::{Contents, DescribedRoutine, Overloads};
-use crate::response::openapi::json::{Entries, object, reference, some_array, some_object};
+use crate::response::openapi::json::{Entries, object, some_array, some_object};
 use crate::response::openapi::types::{JsonType, element};
 use crate::schema::{Parameter, Relation, Volatility};
 use serde::Serialize;
@@ -60,7 +60,7 @@ fn of_relation(relation: &Relation) -> Value {
         "200": {
             "description": "OK",
             "schema": {
-                "items": reference(format!("#/definitions/{}", relation.name.name)),
+                "items": reference("definitions", &relation.name.name),
                 "type": "array",
             },
         },
@@ -80,7 +80,7 @@ fn of_relation(relation: &Relation) -> Value {
 }
 
 fn operation(relation: &Relation, referred: &[Referred], responses: Value) -> Value {
-    let to = |name: &str| reference(format!("#/parameters/{name}"));
+    let to = |name: &str| reference("parameters", name);
     let mut parameters = Vec::with_capacity(relation.columns.len() + referred.len());
     for one in referred {
         match one {
@@ -125,7 +125,7 @@ fn of_routine(described: DescribedRoutine) -> Value {
     };
     let arguments = json!([
         { "in": "body", "name": "args", "required": true, "schema": arguments(described) },
-        reference("#/parameters/preferParams".to_owned()),
+        reference("parameters", "preferParams"),
     ]);
     let queried = described.parameters().map(|(parameter, t)| query_parameter(parameter, t));
     object([
