@@ -46,7 +46,7 @@ fn operation(
     let comment = routines.iter().find_map(|d| d.routine.description.as_deref());
     let (summary, description) = texts(comment);
     if routines.iter().any(|d| d.routine.returns.is_set) {
-        parameters.extend(common(["select", "order", "limit", "offset", "prefer.read"]));
+        parameters.extend(common(["select", "order", "limit", "offset", "preferRead"]));
     }
     object([
         ("operationId", Some(format!("rpc.{}.{verb}", part(name)).into())),

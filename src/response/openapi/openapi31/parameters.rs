@@ -85,7 +85,7 @@ const COMMON: [Common; 11] = [
         example: "id",
     },
     Common {
-        component: "prefer.read",
+        component: "preferRead",
         name: "Prefer",
         place: "header",
         description: "`count=exact`, `count=planned` or `count=estimated` to have the rows \
@@ -93,7 +93,7 @@ const COMMON: [Common; 11] = [
         example: "count=exact",
     },
     Common {
-        component: "prefer.write",
+        component: "preferWrite",
         name: "Prefer",
         place: "header",
         description: "`return=minimal`, `return=headers-only` or `return=representation`; \
@@ -101,7 +101,7 @@ const COMMON: [Common; 11] = [
         example: "return=representation",
     },
     Common {
-        component: "prefer.insert",
+        component: "preferInsert",
         name: "Prefer",
         place: "header",
         description: "`return=minimal`, `return=headers-only` or `return=representation`; \

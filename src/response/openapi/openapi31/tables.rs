@@ -28,7 +28,7 @@ pub fn path(described: &DescribedRelation) -> Option<(String, Value)> {
 }
 
 fn read(relation: &Relation) -> Value {
-    let paging = common(["select", "order", "limit", "offset", "and", "or", "prefer.read"]);
+    let paging = common(["select", "order", "limit", "offset", "and", "or", "preferRead"]);
     let operation = Operation {
         verb: "read",
         parameters: filters(relation).chain(paging).collect(),
@@ -57,7 +57,7 @@ fn insert(relation: &Relation) -> Value {
     });
     let operation = Operation {
         verb: "insert",
-        parameters: common(["columns", "on_conflict", "select", "prefer.insert"]).collect(),
+        parameters: common(["columns", "on_conflict", "select", "preferInsert"]).collect(),
         body: Some(body),
         responses: json!({
             "200": rows(relation, "All rows were there already and have been merged."),
@@ -80,7 +80,7 @@ fn replace(relation: &Relation) -> Value {
     });
     let operation = Operation {
         verb: "replace",
-        parameters: by_key.chain(common(["columns", "select", "prefer.write"])).collect(),
+        parameters: by_key.chain(common(["columns", "select", "preferWrite"])).collect(),
         body: Some(json_body(inserted(relation), relation)),
         responses: json!({
             "200": rows(relation, "The row was replaced."),
@@ -92,7 +92,7 @@ fn replace(relation: &Relation) -> Value {
 }
 
 fn update(relation: &Relation) -> Value {
-    let options = common(["and", "or", "columns", "select", "prefer.write"]);
+    let options = common(["and", "or", "columns", "select", "preferWrite"]);
     let written = names::reference(Kind::Schema, &names::written(relation));
     let operation = Operation {
         verb: "update",
@@ -107,7 +107,7 @@ fn update(relation: &Relation) -> Value {
 }
 
 fn delete(relation: &Relation) -> Value {
-    let options = common(["and", "or", "select", "prefer.write"]);
+    let options = common(["and", "or", "select", "preferWrite"]);
     let operation = Operation {
         verb: "delete",
         parameters: filters(relation).chain(options).collect(),
