@@ -1,6 +1,6 @@
 //! Everything that a reload may change, made ready for requests.
 
-use crate::auth::{self, Authenticator, CacheCounters, DenyList, KeyError};
+use crate::auth::{self, Authenticator, CacheCounters, DenyList, FetchedKeys, KeyError};
 use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
 use crate::query::quote::identifier;
@@ -43,6 +43,8 @@ pub struct Lasting {
     pub cache_counters: Arc<CacheCounters>,
     /// The revoked claims.
     pub deny_list: Arc<DenyList>,
+    /// Keys from URLs.
+    pub fetched_keys: Arc<FetchedKeys>,
 }
 
 impl Live {
@@ -123,6 +125,7 @@ fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, K
         cache_max_entries: config.jwt_cache_max_entries,
         cache_counters: lasting.cache_counters.clone(),
         deny_list: lasting.deny_list.clone(),
+        fetched_keys: lasting.fetched_keys.clone(),
     })
 }
 
