@@ -5,7 +5,7 @@ use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
 use crate::query::quote::identifier;
 use crate::request;
-use crate::response::Cors;
+use crate::response::{Cors, openapi};
 use crate::schema::SchemaCache;
 use crate::transaction::PreludeSettings;
 use std::collections::HashMap;
@@ -28,6 +28,8 @@ pub struct Live {
     pub pre_request: Option<String>,
     /// Who may read answers from other origins.
     pub cors: Cors,
+    /// What of the configuration is in the description of the API.
+    pub openapi: openapi::Settings,
     /// The name of `db-root-spec`, as requests know it.
     root_spec: Option<String>,
     /// The search path of each exposed schema.
@@ -65,6 +67,7 @@ impl Live {
                 max_rows: config.db_max_rows,
                 aggregates_enabled: config.db_aggregates_enabled,
                 plan_enabled: config.db_plan_enabled,
+                openapi_mode: config.openapi_mode,
                 legacy_target_names: config.url_use_legacy_target_names,
             },
             prelude,
@@ -78,6 +81,7 @@ impl Live {
                 sql + "()"
             }),
             cors: Cors { origins: config.server_cors_allowed_origins.clone() },
+            openapi: openapi::Settings::new(&config),
             root_spec: config.db_root_spec.as_ref().map(ToString::to_string),
             search_paths,
             config: Arc::new(config),

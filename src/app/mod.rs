@@ -85,7 +85,7 @@ impl App {
         if request.method == "HEAD" {
             response.body = crate::http::Body::Empty;
         }
-        live.cors.apply(&mut response, &request.headers);
+        live.cors.apply(&mut response, &request.method, &request.headers);
         trace(&live, &request.headers, &mut response);
         response
     }
@@ -94,16 +94,15 @@ impl App {
         let identity = live.authenticator.authenticate(&request.headers, now())?;
         timing.jwt();
         let api = ApiRequest::parse(request, &live.request_settings())?;
-        api.preferences.refuse_invalid()?;
         timing.parse();
         let schema = live.schema.as_deref().ok_or_else(no_schema_cache)?;
         if api.method == Method::Options {
             return options(&api, schema);
         }
-        let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
-        if api.resource == Resource::Root {
-            return Err(plan::unsupported_method(api.method.as_str()));
+        if api.resource != Resource::Root {
+            api.preferences.refuse_invalid()?;
         }
+        let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
         let plan = plan::plan(&api, schema, &live.plan_settings)?;
         let statement = query::write(&plan, &api, live.plan_settings.max_rows);
         timing.plan();
@@ -130,7 +129,7 @@ impl Exchange<'_> {
     fn run(&self, pool: &Pool, plan: &Plan, statement: &Statement) -> Result<Outcome> {
         let routine = match plan {
             Plan::Call(call) => Some(call.routine),
-            Plan::Read(_) | Plan::Mutate(_) => None,
+            Plan::Read(_) | Plan::Mutate(_) | Plan::Describe(_) => None,
         };
         BUFFERS.with_borrow_mut(|buffers| {
             let Buffers { prelude, message, session_key } = buffers;
@@ -213,7 +212,7 @@ impl Exchange<'_> {
     /// Whether the result can undo a write.
     fn may_refuse(&self, plan: &Plan) -> bool {
         let media = match plan {
-            Plan::Read(_) => return false,
+            Plan::Read(_) | Plan::Describe(_) => return false,
             Plan::Mutate(plan) if is_put(plan) => return true,
             Plan::Mutate(plan) => &plan.media,
             Plan::Call(plan) => &plan.media,
@@ -224,7 +223,7 @@ impl Exchange<'_> {
     /// What a result must fulfil for its effects to stay.
     fn check(&self, plan: &Plan, outcome: &Outcome) -> Result<()> {
         match plan {
-            Plan::Read(_) => Ok(()),
+            Plan::Read(_) | Plan::Describe(_) => Ok(()),
             Plan::Mutate(mutation) => {
                 if is_put(mutation) && outcome.row_count() != 1 {
                     return Err(plan::key_mismatch());
@@ -272,6 +271,10 @@ impl Exchange<'_> {
             Plan::Read(read) => response::of_read(read, finished),
             Plan::Mutate(mutation) => response::of_mutation(mutation, finished),
             Plan::Call(call) => response::of_call(call, finished),
+            Plan::Describe(describe) => {
+                let settings = &self.live.openapi;
+                response::openapi::of_description(describe, finished, self.schema, settings)
+            }
         }
     }
 }
@@ -292,6 +295,7 @@ fn is_read_only(method: Method, routine: Option<&Routine>) -> bool {
 fn honoured(api: &ApiRequest, plan: &Plan) -> Preferences {
     let mut preferences = api.preferences.clone();
     match plan {
+        Plan::Describe(_) => preferences = Preferences::default(),
         Plan::Read(_) => {
             preferences.representation = None;
             preferences.max_affected = None;
@@ -335,6 +339,7 @@ fn warn_of_deprecated_names(plan: &Plan, response: &mut Response) {
         Plan::Read(plan) => &plan.deprecated_names,
         Plan::Mutate(plan) => &plan.deprecated_names,
         Plan::Call(plan) => &plan.deprecated_names,
+        Plan::Describe(_) => return,
     };
     for (target, alias) in names {
         let text = format!(

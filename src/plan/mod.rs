@@ -4,6 +4,7 @@
 //! linear in the size of the request. SQL is written from a plan by [`crate::query`].
 
 mod call;
+mod describe;
 mod filter;
 mod media;
 mod mutate;
@@ -13,6 +14,7 @@ mod spread;
 mod suggest;
 
 pub use call::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN, find_routine};
+pub use describe::{DescribePlan, Language};
 pub use filter::{Comparand, ResolvedCondition, ResolvedField, ResolvedFilter, ResolvedLogic};
 pub use media::{BodyFormat, MediaChoice, Subject, negotiate, not_available};
 pub use mutate::{BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn, key_mismatch};
@@ -21,6 +23,7 @@ pub use read::{
 };
 use suggest::{LOOSE, STRICT, nearest};
 
+use crate::config::OpenApiMode;
 use crate::error::{Error, Result};
 use crate::request::{ApiRequest, Method, Resource};
 use crate::schema::{Relation, SchemaCache};
@@ -34,6 +37,8 @@ pub struct Settings {
     pub aggregates_enabled: bool,
     /// `db-plan-enabled`
     pub plan_enabled: bool,
+    /// `openapi-mode`
+    pub openapi_mode: OpenApiMode,
     /// `url-use-legacy-target-names`
     pub legacy_target_names: bool,
 }
@@ -47,6 +52,8 @@ pub enum Plan<'a> {
     Mutate(Box<MutatePlan<'a>>),
     /// A function.
     Call(Box<CallPlan<'a>>),
+    /// The description of the API.
+    Describe(DescribePlan<'a>),
 }
 
 /// Rows of a table or view, and how they are presented.
@@ -60,7 +67,7 @@ pub struct ReadPlan<'a> {
     pub deprecated_names: Vec<(&'a str, &'a str)>,
 }
 
-/// Resolves a request for a relation or function.
+/// Resolves a request.
 pub fn plan<'a>(
     request: &'a ApiRequest,
     schema: &'a SchemaCache,
@@ -79,7 +86,7 @@ pub fn plan<'a>(
         }
         (Resource::Relation(name), _) => mutate::plan(name, request, schema, settings)
             .map(|plan| Plan::Mutate(Box::new(plan))),
-        (Resource::Root, _) => Err(unsupported_method(request.method.as_str())),
+        (Resource::Root, _) => describe::plan(request, settings).map(Plan::Describe),
     }
 }
 
@@ -106,6 +113,6 @@ pub fn find_relation<'a>(schema: &'a SchemaCache, name_of_schema: &str, name: &s
 }
 
 /// The error for a method that the resource does not know.
-pub fn unsupported_method(method: &str) -> Error {
+fn unsupported_method(method: &str) -> Error {
     Error::new(405, "PGRST117", format!("Unsupported HTTP method: {method}"))
 }

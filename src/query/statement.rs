@@ -5,7 +5,7 @@
 
 use super::body::{self, BodyEncoding, Presented, ROW};
 use super::sql::Sql;
-use super::{call, mutate, select};
+use super::{access, call, mutate, select};
 use crate::plan::{
     BodyFormat, CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan,
     SCALAR_COLUMN,
@@ -56,6 +56,7 @@ pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, max_rows: Option<u64>
         Plan::Read(read) => writer.read(read),
         Plan::Mutate(mutation) => writer.mutate(mutation),
         Plan::Call(call) => writer.call(call),
+        Plan::Describe(describe) => access::write(describe),
     }
 }
 

@@ -13,8 +13,8 @@ use crate::transaction::Outcome;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::SimpleQueryRow;
 
-/// What is left bare in the query of a `Location` (RFC 3986, section 2.3).
-const UNRESERVED: &AsciiSet =
+/// What is left bare in the parts of a URL (RFC 3986, section 2.3).
+pub(super) const UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A finished request.
