@@ -4,16 +4,26 @@
 //! and schema cache are one immutable [`Live`] that reloads swap; a request keeps the one
 //! that it began with.
 
+mod backoff;
+mod failure;
+mod listener;
 mod live;
-mod reload;
+mod loader;
+mod reloads;
+mod revocations;
+mod supervisor;
 mod timing;
 
+pub use failure::{LoadError, StartError};
 pub use live::Live;
-pub use reload::{Loader, StartError};
+pub use loader::Loader;
+pub use reloads::{Reloads, Wanted};
+pub use supervisor::Supervisor;
 
 use crate::config::TxEnd;
 use crate::error::{Error, Result};
 use crate::http::{Headers, Request, Response};
+use crate::observe::{Event, Observer, Readings};
 use crate::plan::{self, Mutation, MutatePlan, Plan};
 use crate::pool::{Pool, Unavailable};
 use crate::query::{self, Statement};
@@ -31,6 +41,7 @@ use timing::Timing;
 pub struct App {
     live: ArcSwap<Live>,
     pool: Pool,
+    reloads: Reloads,
 }
 
 thread_local! {
@@ -48,7 +59,7 @@ struct Buffers {
 impl App {
     /// An application that answers with `live` over the connections of `pool`.
     pub fn new(live: Live, pool: Pool) -> Self {
-        Self { live: ArcSwap::from_pointee(live), pool }
+        Self { live: ArcSwap::from_pointee(live), pool, reloads: Reloads::default() }
     }
 
     /// What requests are answered with now.
@@ -66,6 +77,41 @@ impl App {
         &self.pool
     }
 
+    /// What is to be loaded anew.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+
+    /// Where events go.
+    pub fn observer(&self) -> &Arc<Observer> {
+        self.pool.observer()
+    }
+
+    /// Whether requests can be answered: there is a schema cache, and the database is not
+    /// known to be away.
+    pub fn is_ready(&self) -> bool {
+        self.live.load().schema.is_some() && !self.reloads.is_database_lost()
+    }
+
+    /// What the metrics say of the application now.
+    pub fn readings(&self) -> Readings {
+        let (live, pool) = (self.live.load(), self.pool.state());
+        let tokens = &live.lasting.cache_counters;
+        Readings {
+            pool_max: pool.max,
+            pool_open: pool.open,
+            pool_available: pool.idle,
+            pool_waiting: pool.waiting,
+            token_cache_hits: tokens.hits(),
+            token_cache_misses: tokens.misses(),
+            token_cache_evictions: tokens.evictions(),
+            token_cache_entries: live.authenticator.cached_tokens() as u64,
+            denied_claims: live.lasting.revocations.deny_list().len() as u64,
+            ready: self.is_ready(),
+            dropped_log_lines: self.observer().dropped_log_lines(),
+        }
+    }
+
     /// Answers a request.
     pub fn handle(&self, mut request: Request) -> Response {
         let live = self.live.load();
@@ -76,7 +122,7 @@ impl App {
         };
         let failed = answered.is_err();
         let mut response = answered.unwrap_or_else(|error| {
-            log_error(&error);
+            self.observer().observe(&Event::RequestFailed(&error));
             response::error_response(&error, live.config.client_error_verbosity)
         });
         if !failed && let Some(text) = timing.finish() {
@@ -355,14 +401,6 @@ fn trace(live: &Live, headers: &Headers, response: &mut Response) {
     if let Some(name) = &live.config.server_trace_header {
         let value = headers.get(name).unwrap_or_default().to_owned();
         response.headers.push((name.clone().into(), value));
-    }
-}
-
-fn log_error(error: &Error) {
-    if error.status() >= 500 {
-        log::error!("{error}");
-    } else if error.log_text().is_some() {
-        log::info!("{error}");
     }
 }
 
