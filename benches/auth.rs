@@ -6,7 +6,7 @@ use aws_lc_rs::{hmac, signature};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
-use goldenkey::auth::{Authenticator, KeyKind, Settings, SigningKey, generate};
+use goldenkey::auth::{Authenticator, KeyKind, Settings, SigningKey, keygen};
 use goldenkey::http::Headers;
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
@@ -77,7 +77,7 @@ fn hs256(c: &mut Criterion) {
 }
 
 fn public_key(c: &mut Criterion, name: &str, kind: KeyKind) {
-    let pair = generate(kind, None).expect("there is randomness");
+    let pair = keygen(kind, None).expect("there is randomness");
     let public = pair.public.expect("the kind has public keys");
     let key = SigningKey::parse(pair.private.to_string().as_bytes(), None).expect("it signs");
     let token = key.sign(&claims(0)).expect("it signs");

@@ -9,9 +9,13 @@ mod known_failures;
 
 use known_failures::KnownFailures;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use support::{Cluster, Connection, Request, Response, jwt, pg_bin, port};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use support::process::{self, Signal};
+use support::{Cluster, Connection, Request, Response, jwt, pg_bin, port, wait_for};
 
 fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
@@ -45,6 +49,39 @@ fn a_crashed_cluster_boots_again_with_what_was_committed() {
     cluster.crash();
     cluster.boot();
     assert_eq!(database.value("select count(*) from t").as_deref(), Some("1"));
+}
+
+#[test]
+#[ignore = "a part of nothing_is_left_of_a_killed_test_process, which runs it"]
+fn a_test_that_is_killed() {
+    let cluster = Cluster::start();
+    println!("folder={}", cluster.socket_folder().display());
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn nothing_is_left_of_a_killed_test_process() {
+    for signal in [Signal::Kill, Signal::Interrupt] {
+        let mut child = Command::new(std::env::current_exe().expect("a test is a program"))
+            .args(["--exact", "--ignored", "--nocapture", "a_test_that_is_killed"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program can be run");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let folder = lines.find_map(|line| Some(line.ok()?.split_once("folder=")?.1.to_string()));
+        let folder = PathBuf::from(folder.expect("the cluster is up"));
+        let postmaster = std::fs::read_to_string(folder.join("../data/postmaster.pid"));
+        let postmaster = postmaster.expect("the cluster is up");
+        let postmaster =
+            postmaster.lines().next().expect("the process id").parse().expect("a number");
+        process::send(child.id(), signal);
+        child.wait().expect("a child can be waited for");
+        let gone = wait_for(Duration::from_secs(20), || {
+            let stopped = process::stat_field(postmaster, 4).is_none();
+            (stopped && !folder.exists()).then_some(())
+        });
+        assert!(gone.is_some(), "{} is still there after {signal:?}", folder.display());
+    }
 }
 
 #[test]

@@ -273,11 +273,7 @@ impl Exchange<'_> {
             Plan::Read(_) => Ok(()),
             Plan::Mutate(mutation) => {
                 if is_put(mutation) && outcome.row_count() != 1 {
-                    return Err(Error::new(
-                        400,
-                        "PGRST115",
-                        "Payload values do not match URL in primary key column(s)",
-                    ));
+                    return Err(plan::key_mismatch());
                 }
                 response::check_singular(&mutation.media, outcome)?;
                 match self.api.method {
@@ -316,6 +312,7 @@ impl Exchange<'_> {
             statement,
             outcome,
             max_rows: self.live.plan_settings.max_rows,
+            verbosity: self.live.config.client_error_verbosity,
         };
         match plan {
             Plan::Read(read) => response::of_read(read, finished),

@@ -134,3 +134,66 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
         deserializer.deserialize_str(TextVisitor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn normal(json: &str) -> Option<String> {
+        let mut out = String::new();
+        normalize(json, MAX_DEPTH, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn normal_json_is_compact_sorted_and_unique() {
+        for (json, expected) in [
+            (r#"{"b": 1, "a": [ ], "b": 2}"#, r#"{"a":[],"b":1}"#),
+            (r#"[{"k" : "\u00e9\/"}, 1.0, -0, 1E5]"#, r#"[{"k":"é/"},1.0,-0,1E5]"#),
+            (r#""a\u0000\"\n""#, r#""a\u0000\"\n""#),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(normal(json).as_deref(), Some(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn half_a_character_is_refused() {
+        assert_eq!(normal(r#""\ud800""#), None);
+        assert_eq!(normal(r#"["\udc00x"]"#), None);
+        assert_eq!(normal(r#""\ud83d\udcbe""#).as_deref(), Some("\"💾\""));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(normal(&nested(MAX_DEPTH)).is_some());
+        assert_eq!(normal(&nested(MAX_DEPTH + 1)), None);
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("[a-c\"\\\\é\u{0}]{0,3}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn normal_json_means_the_same(value in values()) {
+            let json = normal(&value.to_string()).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), value);
+            prop_assert_eq!(normal(&json), Some(json.clone()));
+        }
+    }
+}

@@ -99,9 +99,9 @@ impl Key {
 
 /// Why a JWK gives no key.
 pub(super) enum Unusable {
-    /// A member is missing, or is not what it should be.
+    /// It lacks a member, or has one of the wrong type or coding.
     Malformed(String),
-    /// It is a key, but not one that verifies signatures here.
+    /// It has the form of a key, but does not verify signatures here.
     Unsupported(String),
 }
 
@@ -136,7 +136,7 @@ fn verifiers(
         AlgorithmParameters::EllipticCurve(key) => ec_verifiers(key),
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
             let key = aws::ParsedPublicKey::new(&aws::ED25519, member_bytes("x", &key.x)?)
-                .map_err(|_| Unusable::Malformed("its \"x\" is no public key".to_owned()))?;
+                .map_err(|_| Unusable::unsupported("its \"x\" is no public key"))?;
             Ok(vec![(Algorithm::EdDSA, Verifier::Public(key))])
         }
         _ => Err(other_type(value)),
@@ -156,7 +156,7 @@ fn rsa_verifiers(n: &[u8], e: &[u8]) -> Result<Vec<(Algorithm, Verifier)>, Unusa
     let prepare = |algorithm| {
         let parsed = aws::RsaPublicKeyComponents { n, e }
             .to_parsed_public_key(rsa_parameters(algorithm))
-            .map_err(|_| Unusable::Malformed("its \"n\" and \"e\" are no public key".to_owned()))?;
+            .map_err(|_| Unusable::unsupported("its \"n\" and \"e\" are no public key"))?;
         Ok((algorithm, Verifier::Public(parsed)))
     };
     RSA.into_iter().map(prepare).collect()
@@ -182,12 +182,12 @@ fn ec_verifiers(key: &EllipticCurveKeyParameters) -> Result<Vec<(Algorithm, Veri
     let (x, y) = (member_bytes("x", &key.x)?, member_bytes("y", &key.y)?);
     if x.len() != coordinate_bytes || y.len() != coordinate_bytes {
         let reason = format!("its coordinates do not have {coordinate_bytes} bytes each");
-        return Err(Unusable::Malformed(reason));
+        return Err(Unusable::Unsupported(reason));
     }
     // An uncompressed point (SEC 1, section 2.3.3).
     let point = [&[4], x.as_slice(), y.as_slice()].concat();
     let key = aws::ParsedPublicKey::new(verification, point)
-        .map_err(|_| Unusable::Malformed("its point is not on the curve".to_owned()))?;
+        .map_err(|_| Unusable::unsupported("its point is not on the curve"))?;
     Ok(vec![(algorithm, Verifier::Public(key))])
 }
 

@@ -138,3 +138,122 @@ fn jwk_name(value: &Value, position: usize) -> String {
         None => format!("key {position} ({kind})"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{KeyKind, keygen};
+    use serde_json::json;
+
+    fn public(kind: KeyKind) -> Value {
+        keygen(kind, Some("k1")).unwrap().public.unwrap()
+    }
+
+    fn with(mut jwk: Value, name: &str, value: impl Into<Value>) -> Value {
+        jwk[name] = value.into();
+        jwk
+    }
+
+    fn without(mut jwk: Value, name: &str) -> Value {
+        jwk.as_object_mut().unwrap().remove(name);
+        jwk
+    }
+
+    /// What `jwt-secret` with this JWK says: the error, or the warning, or nothing.
+    fn complaint(jwk: &Value) -> String {
+        match KeySet::from_secret(jwk.to_string().as_bytes()) {
+            Ok((_, warnings)) => warnings.join("; "),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_key_may_be_used_with_what_it_says_itself() {
+        let algorithms = |jwk: &Value| {
+            let (set, _) = KeySet::from_secret(jwk.to_string().as_bytes()).unwrap();
+            set.keys[0].algorithms().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(" ")
+        };
+        let rsa = public(KeyKind::Rsa);
+        assert_eq!(algorithms(&rsa), "RS256");
+        assert_eq!(algorithms(&without(rsa.clone(), "alg")), "RS256 RS384 RS512 PS256 PS384 PS512");
+        assert_eq!(algorithms(&with(rsa, "alg", "PS512")), "PS512");
+        assert_eq!(algorithms(&without(public(KeyKind::P256), "alg")), "ES256");
+        assert_eq!(algorithms(&without(public(KeyKind::P384), "alg")), "ES384");
+        assert_eq!(algorithms(&without(public(KeyKind::Ed25519), "alg")), "EdDSA");
+        let oct =
+            json!({"kty": "oct", "k": "YS1ub3RlYm9vay1zZWNyZXQtb2YtZm9ydHktdHdvLWxldHRlcnMteWVz"});
+        assert_eq!(algorithms(&oct), "HS256 HS384 HS512");
+        let (text, _) = KeySet::from_secret(&[b'x'; 32]).unwrap();
+        assert_eq!(text.keys[0].algorithms().collect::<Vec<_>>(), [jsonwebtoken::Algorithm::HS256]);
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_named_and_stops_the_start() {
+        let rsa = public(KeyKind::Rsa);
+        let ec = public(KeyKind::P256);
+        for (jwk, reason) in [
+            (with(rsa.clone(), "use", "enc"), "\"use\""),
+            (with(rsa.clone(), "key_ops", json!(["sign"])), "\"key_ops\""),
+            (with(rsa.clone(), "alg", "RSA-OAEP"), "\"alg\""),
+            (with(rsa.clone(), "alg", "ES256"), "\"alg\""),
+            (with(rsa.clone(), "n", "AQAB"), "17 bits"),
+            (with(ec.clone(), "crv", "P-521"), "curve"),
+            (with(ec.clone(), "crv", "secp256k1"), "curve"),
+            (with(ec.clone(), "x", ec["y"].clone()), "not on the curve"),
+            (with(ec.clone(), "x", "AAAA"), "32 bytes each"),
+            (with(public(KeyKind::Ed25519), "x", "AAAA"), "no public key"),
+            (json!({"kty": "oct", "k": "c2hvcnQ", "note": "long enough as a text"}), "32 bytes"),
+        ] {
+            let complaint = complaint(&jwk);
+            assert!(complaint.contains("key 1") && complaint.contains(reason), "{complaint}");
+            assert!(KeySet::from_secret(jwk.to_string().as_bytes()).is_err(), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_no_key_is_a_secret_with_a_warning() {
+        let ec = public(KeyKind::P256);
+        for jwk in [
+            without(public(KeyKind::Rsa), "e"),
+            with(public(KeyKind::Rsa), "n", "not base64!"),
+            with(ec.clone(), "x", "not base64!"),
+            with(ec, "y", 7),
+            json!({"some": "json", "that is": "no key at all"}),
+        ] {
+            assert!(complaint(&jwk).contains("plain secret"), "{}", complaint(&jwk));
+        }
+        for text in ["[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]", "\"a JSON text of 32 characters....\""]
+        {
+            assert!(KeySet::from_secret(text.as_bytes()).unwrap().1.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_set_leaves_out_what_cannot_be_used_unless_nothing_is_left() {
+        let good = public(KeyKind::Ed25519);
+        let bad = with(public(KeyKind::Rsa), "use", "enc");
+        let set = json!({"keys": [bad, good]});
+        let (keys, warnings) = KeySet::from_json(&set).unwrap();
+        assert_eq!(keys.keys.len(), 1);
+        assert!(warnings[0].starts_with("key 1 (kid \"k1\", RSA) cannot be used"));
+        assert!(KeySet::from_json(&json!({"keys": [bad]})).is_err());
+        let (keys, warnings) = KeySet::from_json(&json!({"keys": []})).unwrap();
+        assert!(keys.keys.is_empty() && warnings.len() == 1);
+    }
+
+    #[test]
+    fn a_secret_in_a_public_set_is_left_out() {
+        let secret = keygen(KeyKind::Secret, Some("s")).unwrap().private;
+        let set = json!({"keys": [secret, public(KeyKind::P256)]});
+        let (keys, warnings) = KeySet::from_public_jwks(&set).unwrap();
+        assert_eq!(keys.keys.len(), 1);
+        assert!(warnings[0].contains("a secret that others know"));
+    }
+
+    #[test]
+    fn a_secret_needs_32_bytes() {
+        let error = KeySet::from_secret(&[b'x'; 31]).err().unwrap();
+        assert_eq!(error.to_string(), "The JWT secret must be at least 32 characters long.");
+        assert!(KeySet::from_secret(&[0xff; 32]).is_ok());
+    }
+}

@@ -16,12 +16,33 @@ use std::time::{Duration, Instant};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, http};
 
-/// How often the keys are fetched anew.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(10 * 60);
-/// The least time between two fetches that unknown `kid`s ask for.
-const COOL_DOWN: Duration = Duration::from_secs(30);
-/// The wait after the first failure in a row; it doubles up to [`REFRESH_INTERVAL`].
-const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// When keys are fetched.
+#[derive(Debug, Clone, Copy)]
+struct Schedule {
+    /// The time between fetches that succeed.
+    refresh: Duration,
+    /// The least time between two fetches that unknown `kid`s ask for.
+    cool_down: Duration,
+    /// The wait after the first failure in a row; it doubles up to `refresh`.
+    first_retry: Duration,
+}
+
+const SCHEDULE: Schedule = Schedule {
+    refresh: Duration::from_secs(10 * 60),
+    cool_down: Duration::from_secs(30),
+    first_retry: Duration::from_secs(2),
+};
+
+impl Schedule {
+    /// How long to wait after so many failures in a row.
+    fn pause(&self, failures: u32) -> Duration {
+        match failures {
+            0 => self.refresh,
+            n => self.first_retry.saturating_mul(1 << (n - 1).min(16)).min(self.refresh),
+        }
+    }
+}
+
 /// How long one fetch may take in all.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a start waits for the first fetch, so that the first requests find keys.
@@ -62,6 +83,10 @@ impl RemoteKeys {
     ///
     /// When the URL is none of HTTP or HTTPS.
     pub fn start(url: &str) -> Result<Self, KeyError> {
+        Self::start_with(url, SCHEDULE)
+    }
+
+    fn start_with(url: &str, schedule: Schedule) -> Result<Self, KeyError> {
         let parsed: http::Uri = url
             .parse()
             .map_err(|error| KeyError::new(format!("jwt-jwks-url: {url:?} is no URL: {error}")))?;
@@ -80,7 +105,7 @@ impl RemoteKeys {
         let fetcher = shared.clone();
         thread::Builder::new()
             .name("jwks".to_owned())
-            .spawn(move || fetcher.run(&agent(https)))
+            .spawn(move || fetcher.run(&agent(https), schedule))
             .map_err(|error| KeyError::new(format!("jwt-jwks-url: no thread: {error}")))?;
         shared.wait_for_first_fetch();
         Ok(RemoteKeys { shared })
@@ -128,7 +153,7 @@ impl Shared {
     }
 
     /// The life of the thread.
-    fn run(&self, agent: &Agent) {
+    fn run(&self, agent: &Agent, schedule: Schedule) {
         let mut text = Vec::new();
         let mut failures = 0;
         loop {
@@ -146,7 +171,7 @@ impl Shared {
             }
             self.lock().attempts += 1;
             self.changed.notify_all();
-            if self.sleep(pause(failures)) {
+            if self.sleep(schedule.pause(failures), schedule.cool_down) {
                 return;
             }
         }
@@ -173,11 +198,11 @@ impl Shared {
     }
 
     /// Waits, at least for the cool-down when a refresh is wanted. Returns whether to stop.
-    fn sleep(&self, pause: Duration) -> bool {
+    fn sleep(&self, pause: Duration, cool_down: Duration) -> bool {
         let start = Instant::now();
         let mut state = self.lock();
         loop {
-            let due = if state.refresh_wanted { pause.min(COOL_DOWN) } else { pause };
+            let due = if state.refresh_wanted { pause.min(cool_down) } else { pause };
             let left = due.saturating_sub(start.elapsed());
             if state.stopped || left.is_zero() {
                 state.refresh_wanted = false;
@@ -186,14 +211,6 @@ impl Shared {
             let waited = self.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-}
-
-/// How long to wait after so many failures in a row.
-fn pause(failures: u32) -> Duration {
-    match failures {
-        0 => REFRESH_INTERVAL,
-        n => FIRST_RETRY.saturating_mul(1 << (n - 1).min(16)).min(REFRESH_INTERVAL),
     }
 }
 
@@ -242,4 +259,183 @@ fn fetch(agent: &Agent, url: &str) -> Result<Vec<u8>, String> {
         return Err("the JWKS is longer than 1 MiB".to_owned());
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::test_tokens::{message, refusal, settings, try_token};
+    use crate::auth::{Authenticator, GeneratedKey, KeyKind, Settings, SigningKey, keygen};
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    /// Fetches come as fast as they are asked for.
+    const EAGER: Schedule = Schedule {
+        refresh: Duration::from_secs(3600),
+        cool_down: Duration::from_millis(1),
+        first_retry: Duration::from_millis(1),
+    };
+    /// How long a test waits for something that takes milliseconds.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A server of one page, which the test may exchange: status and body.
+    struct Server {
+        url: String,
+        page: Arc<Mutex<(u16, String)>>,
+        requests: Arc<AtomicU64>,
+    }
+
+    impl Server {
+        fn start(body: String) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+            let url = format!("http://{}/jwks", listener.local_addr().expect("it is bound"));
+            let page = Arc::new(Mutex::new((200, body)));
+            let requests = Arc::new(AtomicU64::new(0));
+            let (served, counted) = (page.clone(), requests.clone());
+            thread::spawn(move || {
+                for mut stream in listener.incoming().flatten() {
+                    let head = BufReader::new(&stream).lines();
+                    head.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+                    let (status, body) = served.lock().unwrap().clone();
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    let length = body.len();
+                    let _ = write!(
+                        stream,
+                        "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+                    );
+                }
+            });
+            Server { url, page, requests }
+        }
+
+        fn serve(&self, status: u16, body: String) {
+            *self.page.lock().unwrap() = (status, body);
+        }
+    }
+
+    fn wait_until(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(Instant::now() < deadline, "it never happened");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn key(kid: &str) -> GeneratedKey {
+        keygen(KeyKind::P256, Some(kid)).expect("there is randomness")
+    }
+
+    fn set(keys: &[&GeneratedKey]) -> String {
+        let keys: Vec<_> = keys.iter().map(|key| key.public.clone()).collect();
+        serde_json::json!({ "keys": keys }).to_string()
+    }
+
+    fn token(key: &GeneratedKey) -> String {
+        let key = SigningKey::parse(key.private.to_string().as_bytes(), None).expect("it signs");
+        let claims = serde_json::json!({"role": "reader"});
+        key.sign(claims.as_object().expect("it is one")).expect("it signs")
+    }
+
+    #[test]
+    fn tokens_are_verified_with_keys_from_a_url() {
+        let key = key("a");
+        let server = Server::start(set(&[&key]));
+        let settings = Settings { secret: None, jwks_url: Some(server.url.clone()), ..settings() };
+        let (first, _) = Authenticator::new(settings.clone()).unwrap();
+        assert_eq!(try_token(&first, &token(&key)).unwrap().role, "reader");
+        // A reload while the server fails keeps the keys, and fetches nothing anew.
+        server.serve(500, String::new());
+        let (second, _) = Authenticator::replacing(&first, settings).unwrap();
+        drop(first);
+        assert_eq!(try_token(&second, &token(&key)).unwrap().role, "reader");
+        assert_eq!(server.requests.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn before_the_first_keys_the_server_is_not_ready() {
+        let server = Server::start("not JSON".to_owned());
+        let url = Some(server.url.clone());
+        let (only, _) =
+            Authenticator::new(Settings { secret: None, jwks_url: url.clone(), ..settings() })
+                .unwrap();
+        let error = refusal(try_token(&only, &token(&key("a"))));
+        assert_eq!((error.status(), error.code()), (503, "PGRST300"));
+        assert!(error.headers().iter().any(|(name, _)| name == "Retry-After"));
+        // Beside a secret the other tokens work.
+        let (both, _) = Authenticator::new(Settings { jwks_url: url, ..settings() }).unwrap();
+        let claims = serde_json::json!({"role": "reader"}).as_object().unwrap().clone();
+        let good = crate::auth::sign(crate::auth::test_tokens::SECRET, &claims).unwrap();
+        assert!(try_token(&both, &good).is_ok());
+        assert_eq!(
+            message(try_token(&both, &token(&key("a")))),
+            "No suitable key or wrong key type"
+        );
+    }
+
+    #[test]
+    fn an_unknown_kid_brings_new_keys_and_failures_keep_the_old_ones() {
+        let (old, new) = (key("old"), key("new"));
+        let server = Server::start(set(&[&old]));
+        let remote = RemoteKeys::start_with(&server.url, EAGER).unwrap();
+        let names = || {
+            let set = remote.keys();
+            set.iter()
+                .flat_map(|set| &set.keys)
+                .filter_map(|key| key.kid.clone())
+                .collect::<Vec<_>>()
+        };
+        wait_until(|| names() == ["old"]);
+        for (status, body) in [
+            (500, String::new()),
+            (200, "{".to_owned()),
+            (200, r#"{"keys":[]}"#.to_owned()),
+            (200, r#"{"keys":[{"kty":"RSA"}]}"#.to_owned()),
+            (
+                200,
+                r#"{"keys":[{"kty":"oct","k":"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg"}]}"#
+                    .to_owned(),
+            ),
+        ] {
+            server.serve(status, body);
+            let before = server.requests.load(Ordering::SeqCst);
+            remote.want_refresh();
+            wait_until(|| server.requests.load(Ordering::SeqCst) > before + 1);
+            assert_eq!(names(), ["old"]);
+            assert_eq!(remote.generation(), 1);
+        }
+        server.serve(200, set(&[&old, &new]));
+        remote.want_refresh();
+        wait_until(|| names() == ["old", "new"]);
+        assert_eq!(remote.generation(), 2);
+    }
+
+    #[test]
+    fn a_token_of_a_withdrawn_key_is_refused_also_from_the_cache() {
+        let (old, new) = (key("old"), key("new"));
+        let server = Server::start(set(&[&old]));
+        let remote = Arc::new(RemoteKeys::start_with(&server.url, EAGER).unwrap());
+        let settings = Settings { secret: None, jwks_url: Some(server.url.clone()), ..settings() };
+        let (authenticator, _) = Authenticator::build(settings, &[remote]).unwrap();
+        wait_until(|| try_token(&authenticator, &token(&old)).is_ok());
+        let cached = token(&old);
+        assert!(try_token(&authenticator, &cached).is_ok());
+        server.serve(200, set(&[&new]));
+        // A token with an unknown kid makes the server look.
+        wait_until(|| try_token(&authenticator, &token(&new)).is_ok());
+        refusal(try_token(&authenticator, &cached));
+    }
+
+    #[test]
+    fn failures_are_retried_later_and_later() {
+        let pauses: Vec<_> = (0..12).map(|n| SCHEDULE.pause(n).as_secs()).collect();
+        assert_eq!(pauses, [600, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+        assert_eq!(SCHEDULE.pause(u32::MAX), SCHEDULE.refresh);
+    }
+
+    #[test]
+    fn only_http_and_https_are_fetched() {
+        for url in ["", "keys.json", "file:///etc/passwd", "ftp://example.com/", "http//x"] {
+            assert!(RemoteKeys::start(url).is_err(), "{url}");
+        }
+    }
 }

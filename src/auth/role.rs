@@ -115,3 +115,71 @@ fn functions(path: &str) -> impl Iterator<Item = &str> {
         (!name.is_empty()).then_some(name)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(path: &str, claims: &str) -> Option<String> {
+        let (path, _) = RolePath::parse(path).expect(path);
+        path.select(&Claims::parse(claims).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_first_value_of_a_json_path_is_the_role() {
+        let claims = r#"{"groups": ["x", "web_a", "web_b"], "user": {"role": "r"}, "n": [1.50]}"#;
+        for (path, role) in [
+            ("$.groups[1]", Some("web_a")),
+            ("$.groups[-1]", Some("web_b")),
+            ("$.groups[1:]", Some("web_a")),
+            ("$.groups[*]", Some("x")),
+            ("$.groups[5]", None),
+            ("$.groups[?@ != 'x']", Some("web_a")),
+            ("$.groups[?search(@, '^web')]", Some("web_a")),
+            ("$.groups[?match(@, '.*_b')]", Some("web_b")),
+            ("$.user.role", Some("r")),
+            ("$..role", Some("r")),
+            ("$['user']['role']", Some("r")),
+            ("$.user", Some(r#"{"role":"r"}"#)),
+            ("$.nobody", None),
+        ] {
+            assert_eq!(select(path, claims).as_deref(), role, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_simple_member_and_its_long_form_mean_the_same() {
+        for claims in [r#"{"role":"r"}"#, r#"{"role":null}"#, r#"{"role":[1, 2]}"#, "{}"] {
+            assert_eq!(select("$.role", claims), select("$['role']", claims), "{claims}");
+        }
+    }
+
+    #[test]
+    fn only_match_and_search_are_offered() {
+        for path in ["$[?length(@) == 3]", "$[?count(@.*) == 1]", "$[?value(@..a) == 1]"] {
+            let error = RolePath::parse(path).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("failed to parse role-claim-key value ({path})")));
+        }
+        assert!(RolePath::parse("$[?@ == 'length(x)']").is_ok());
+        assert!(RolePath::parse(r#"$[?@ == "it's length(x)"]"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_path_is_named_in_the_error() {
+        for text in ["role", "$.role[", "", "$", ".a[?(@ = 1)]"] {
+            match RolePath::parse(text) {
+                Ok((RolePath::Json(_), None)) if text == "$" => {}
+                Ok(_) => panic!("{text} is a path"),
+                Err(error) => assert!(error.to_string().contains(&format!("({text})"))),
+            }
+        }
+    }
+
+    #[test]
+    fn the_dotted_form_works_with_a_warning() {
+        let (path, warning) = RolePath::parse(".user.role").unwrap();
+        assert!(matches!(path, RolePath::Dotted(_)));
+        assert!(warning.unwrap().ends_with("write $.user.role"));
+        assert_eq!(select(".user.role", r#"{"user":{"role":"r"}}"#).as_deref(), Some("r"));
+    }
+}

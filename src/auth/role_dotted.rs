@@ -132,3 +132,88 @@ fn parse_filter(text: &str) -> Option<(Operator, String)> {
     let (operand, end) = operand.split_once('"')?;
     (end == ")]").then(|| (*operator, operand.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn find(path: &str, claims: Value) -> Option<Value> {
+        DottedPath::parse(path).expect(path).find(&claims).cloned()
+    }
+
+    #[test]
+    fn names_and_indexes_lead_to_a_value() {
+        assert_eq!(find(".role", json!({"role": "r"})), Some(json!("r")));
+        assert_eq!(find(".a.b[1]", json!({"a": {"b": [1, "r"]}})), Some(json!("r")));
+        assert_eq!(
+            find(".\"https://x/role\".key", json!({"https://x/role": {"key": 7}})),
+            Some(json!(7))
+        );
+        assert_eq!(find(".a_$@é1", json!({"a_$@é1": "r"})), Some(json!("r")));
+        assert_eq!(find(".a[0]", json!({"a": {"0": 1}})), None);
+        assert_eq!(find(".a.b", json!({"a": "x"})), None);
+    }
+
+    #[test]
+    fn a_filter_takes_the_first_text_that_fits() {
+        let roles = || json!({"r": [7, "other", "author", "co-author"]});
+        for (filter, found) in [
+            ("== \"author\"", Some("author")),
+            ("!= \"other\"", Some("author")),
+            ("^== \"auth\"", Some("author")),
+            ("==^ \"-author\"", Some("co-author")),
+            ("*== \"utho\"", Some("author")),
+            ("==\"nobody\"", None),
+        ] {
+            assert_eq!(
+                find(&format!(".r[?(@ {filter})]"), roles()),
+                found.map(Value::from),
+                "{filter}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_paths() {
+        for text in [
+            "",
+            "role",
+            ".",
+            ".a.",
+            ".a[",
+            ".a[]",
+            ".a[-1]",
+            ".a[+1]",
+            ".a[1",
+            ".a b",
+            ".\"a",
+            ".a[?(@ == \"x\")].b",
+            ".a[?(@ = \"x\")]",
+            ".a[?(@ == 'x')]",
+            ".a[?(@ == \"x\")",
+            ".a[99999999999999999999]",
+        ] {
+            assert_eq!(DottedPath::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_json_path_for_it_finds_the_same() {
+        let claims = json!({"a": {"b c": ["x.y", "axby"], "d": ["w.a", "z"]}});
+        for dotted in [
+            ".a",
+            ".a.\"b c\"[1]",
+            ".a.d[?(@ ^== \"w.\")]",
+            ".a.\"b c\"[?(@ ==^ \".y\")]",
+            ".a.\"b c\"[?(@ *== \".\")]",
+            ".a.d[?(@ != \"w.a\")]",
+            ".a.d[?(@ == \"z\")]",
+        ] {
+            let path = DottedPath::parse(dotted).unwrap();
+            let json_path = serde_json_path::JsonPath::parse(&path.to_json_path()).unwrap();
+            assert!(path.find(&claims).is_some(), "{dotted}");
+            assert_eq!(json_path.query(&claims).first(), path.find(&claims), "{dotted}");
+        }
+    }
+}

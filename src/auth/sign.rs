@@ -15,9 +15,9 @@ use serde_json::{Map, Value};
 /// A key that signs tokens.
 ///
 /// ```
-/// use goldenkey::auth::{KeyKind, SigningKey, generate};
+/// use goldenkey::auth::{KeyKind, SigningKey, keygen};
 ///
-/// let pair = generate(KeyKind::Ed25519, None)?;
+/// let pair = keygen(KeyKind::Ed25519, None)?;
 /// let key = SigningKey::parse(pair.private.to_string().as_bytes(), None)?;
 /// let token = key.sign(serde_json::json!({"role": "todo_user"}).as_object().unwrap())?;
 /// assert_eq!(token.split('.').count(), 3);
@@ -199,4 +199,101 @@ fn ed_key(member: impl Fn(&str) -> Result<Vec<u8>, KeyError>) -> Result<Encoding
 
 fn inconsistent(kind: &str, error: impl std::fmt::Display) -> KeyError {
     KeyError::new(format!("the private {kind} key is not valid: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::test_tokens::{try_token, with_secret};
+    use crate::auth::{KeyKind, keygen};
+    use serde_json::json;
+
+    fn claims() -> Map<String, Value> {
+        json!({"role": "reader"}).as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn every_kind_of_new_key_signs_what_its_public_half_verifies() {
+        for (kind, algorithms) in [
+            (KeyKind::Secret, HMAC),
+            (KeyKind::Rsa, RSA),
+            (KeyKind::P256, ES256),
+            (KeyKind::P384, ES384),
+            (KeyKind::Ed25519, EDDSA),
+        ] {
+            let pair = keygen(kind, Some("k1")).unwrap();
+            let mut private = pair.private.clone();
+            let mut public = pair.public.unwrap_or(pair.private);
+            for jwk in [&mut private, &mut public] {
+                jwk.as_object_mut().unwrap().remove("alg");
+            }
+            let authenticator = with_secret(public.to_string());
+            for algorithm in algorithms {
+                let name = format!("{algorithm:?}");
+                let key = SigningKey::parse(private.to_string().as_bytes(), Some(&name)).unwrap();
+                let token = key.sign(&claims()).unwrap();
+                assert_eq!(try_token(&authenticator, &token).expect(&name).role, "reader");
+                let other = keygen(kind, Some("k1")).unwrap();
+                let stranger = with_secret(other.public.unwrap_or(other.private).to_string());
+                assert!(try_token(&stranger, &token).is_err(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_public_half_holds_nothing_private() {
+        for kind in [KeyKind::Rsa, KeyKind::P256, KeyKind::P384, KeyKind::Ed25519] {
+            let public = keygen(kind, None).unwrap().public.unwrap();
+            for name in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+                assert!(public.get(name).is_none(), "{kind:?} {name}");
+            }
+            assert!(public["kid"].is_string());
+            assert!(SigningKey::parse(public.to_string().as_bytes(), None).is_err());
+        }
+    }
+
+    #[test]
+    fn the_first_key_of_a_set_that_signs_is_taken() {
+        let public = keygen(KeyKind::Rsa, Some("a")).unwrap().public.unwrap();
+        let private = keygen(KeyKind::P256, Some("b")).unwrap().private;
+        let set = json!({"keys": [public, private]}).to_string();
+        let key = SigningKey::parse(set.as_bytes(), None).unwrap();
+        assert_eq!(key.header.kid.as_deref(), Some("b"));
+        assert!(SigningKey::parse(br#"{"keys":[]}"#, None).is_err());
+    }
+
+    #[test]
+    fn keys_in_pem_sign_too() {
+        let pem = |der: &[u8]| {
+            let body = base64::engine::general_purpose::STANDARD.encode(der);
+            format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+        };
+        let ec = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+        let ed = Ed25519KeyPair::generate().unwrap();
+        for (der, algorithm) in [
+            (ec.to_pkcs8v1().unwrap(), Algorithm::ES384),
+            (ed.to_pkcs8v1().unwrap(), Algorithm::EdDSA),
+        ] {
+            let key = SigningKey::parse(pem(der.as_ref()).as_bytes(), None).unwrap();
+            assert_eq!(key.header.alg, algorithm);
+            assert!(key.sign(&claims()).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_cannot_sign_says_why() {
+        let reason = |text: &str, algorithm| match SigningKey::parse(text.as_bytes(), algorithm) {
+            Ok(_) => panic!("{text} signs"),
+            Err(error) => error.to_string(),
+        };
+        assert!(reason("short", None).contains("at least 32 characters"));
+        assert!(reason(&"x".repeat(32), Some("HS512")).contains("HS256 only"));
+        assert!(reason(&"x".repeat(32), Some("XS256")).contains("no algorithm"));
+        let rsa = keygen(KeyKind::Rsa, None).unwrap().private.to_string();
+        assert!(reason(&rsa, Some("PS256")).contains("RS256"));
+        let rsa = rsa.replace("\"alg\":\"RS256\",", "");
+        assert!(reason(&rsa, Some("ES256")).contains("does not suit"));
+        assert!(reason(r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, None).contains("\"d\""));
+        assert!(reason("-----BEGIN PUBLIC KEY-----\n", None).contains("PEM"));
+    }
 }

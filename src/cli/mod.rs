@@ -40,12 +40,6 @@ impl Failure {
     fn io(attempt: impl fmt::Display, error: io::Error) -> Self {
         Failure(format!("{attempt}: {error}"))
     }
-
-    /// The failure with a hint at its end.
-    fn with(mut self, hint: &str) -> Self {
-        self.0.push_str(hint);
-        self
-    }
 }
 
 impl fmt::Display for Failure {

@@ -1,11 +1,10 @@
 //! `goldenkey [CONFIG]`: the service, from start to the signal that ends it.
 
-use super::Failure;
-use super::logger;
+use super::{Failure, logger};
 use crate::app::{App, Loader};
 use crate::config::{Config, Environment};
 use crate::http::{Request, Response};
-use crate::server::{Exchange, Handler, Listen, Server, Settings, Shutdown};
+use crate::server::{Exchange, Handler, Limits, Listen, Server, Settings, Shutdown};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::io::{self, ErrorKind};
@@ -55,10 +54,12 @@ pub struct Service {
     loader: Loader,
     app: App,
     server: Server,
+    signals: Signals,
 }
 
 impl Service {
-    /// Reads the configuration and binds the address.
+    /// Reads the configuration and binds the address. From here on the signals are the
+    /// service's: SIGINT and SIGTERM end it, also before it runs.
     ///
     /// # Errors
     /// When the configuration cannot be used or the address cannot be bound.
@@ -67,9 +68,11 @@ impl Service {
         let (config, _) = loader.config().map_err(|error| error.to_string())?;
         logger::init(config.log_level);
         let app = loader.start().map_err(|error| error.to_string())?;
-        let server = Server::bind(server_settings(&config))
-            .map_err(|error| cannot_listen(&config, error))?;
-        Ok(Service { loader, app, server })
+        let server =
+            Server::bind(server_settings(&config)).map_err(|error| cannot_listen(&error))?;
+        let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
+            .map_err(|error| Failure::io("cannot handle signals", error))?;
+        Ok(Service { loader, app, server, signals })
     }
 
     /// The configuration at the start.
@@ -82,23 +85,34 @@ impl Service {
     /// # Errors
     /// When the service cannot be started.
     pub fn run(self) -> Result<(), Failure> {
-        let Service { loader, app, server } = self;
+        let Service { loader, app, server, signals } = self;
         let app = Arc::new(app);
         let shutdown = server.shutdown_handle();
-        let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
-            .map_err(|error| Failure::io("cannot handle signals", error))?;
         log::info!("listening on {}", server.address());
-        let loaded = app.clone();
-        std::thread::spawn(move || keep_loaded(&loader, &loaded, signals, &shutdown));
+        // Clients that connect meanwhile wait for their answer instead of getting a 503.
+        let loaded = loader.load(&app);
+        if let Err(error) = &loaded {
+            log::error!("{error}");
+        }
+        let kept = app.clone();
+        std::thread::spawn(move || {
+            keep_loaded(&loader, &kept, loaded.is_ok(), signals, &shutdown);
+        });
         server.run(Arc::new(Answers(app))).map_err(|error| Failure::io("cannot serve", error))
     }
 }
 
 /// Loads what requests are answered with, at the start and whenever a signal asks for it.
-fn keep_loaded(loader: &Loader, app: &App, mut signals: Signals, shutdown: &Shutdown) {
+fn keep_loaded(
+    loader: &Loader,
+    app: &App,
+    is_loaded: bool,
+    mut signals: Signals,
+    shutdown: &Shutdown,
+) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            if let Err(error) = loader.load_until_loaded(app) {
+            if !is_loaded && let Err(error) = loader.load_until_loaded(app) {
                 eprintln!("goldenkey: {error}");
                 std::process::exit(1);
             }
@@ -143,20 +157,33 @@ fn server_settings(config: &Config) -> Settings {
         reuse_port: config.server_reuseport,
         gate: config.server_gate,
         threads: config.server_threads,
-        body_max_bytes: usize::try_from(config.server_max_body_bytes).unwrap_or(usize::MAX),
+        body_max_bytes: saturated(config.server_max_body_bytes),
+        limits: Limits {
+            connections_max: config.server_max_connections,
+            connections_per_address_max: config.server_max_connections_per_address,
+            head_max_bytes: config.server_max_head_bytes,
+            head_timeout: config.server_head_timeout,
+            idle_timeout: config.server_idle_timeout,
+            body_min_bytes_per_second: config.server_body_min_bytes_per_second,
+            response_min_bytes_per_second: config.server_response_min_bytes_per_second,
+            queue_max: config.server_max_waiting,
+            queue_timeout: config.server_max_waiting_seconds,
+            buffer_max_bytes: saturated(config.server_max_buffer_bytes),
+        },
         shutdown_timeout: config.server_shutdown_timeout,
     }
 }
 
-fn cannot_listen(config: &Config, error: io::Error) -> Failure {
-    let place = match &config.server_unix_socket {
-        Some(path) => path.clone(),
-        None => format!("{}, port {}", config.server_host, config.server_port),
-    };
+/// The server's error, which names the address, with what can be done about it.
+fn saturated(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn cannot_listen(error: &io::Error) -> Failure {
     let hint = match error.kind() {
-        ErrorKind::AddrInUse => " (end the program that uses it, or choose another port)",
-        ErrorKind::PermissionDenied => " (a port below 1024 takes root or a capability)",
+        ErrorKind::AddrInUse => "; end the program that uses it, or choose another port",
+        ErrorKind::PermissionDenied => "; a port below 1024 takes root or a capability",
         _ => "",
     };
-    Failure::io(format_args!("cannot listen on {place}"), error).with(hint)
+    format!("{error}{hint}").into()
 }

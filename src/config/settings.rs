@@ -236,15 +236,18 @@ settings! {
     /// IPv6 address, `!4` for any IPv4 address, `!6` for any IPv6 address.
     "server-host" => server_host: String = "!4" [];
     /// How long a connection without a request stays open, in seconds.
-    "server-idle-timeout" => server_idle_timeout: Duration = "60" [own] where not_zero;
+    "server-idle-timeout" => server_idle_timeout: Duration = "75" [own] where not_zero;
+    /// Memory for requests and responses that wait for somebody, in bytes and in all. When
+    /// it is used up, the slowest clients are disconnected.
+    "server-max-buffer-bytes" => server_max_buffer_bytes: u64 = "134217728" [own];
     /// The most bytes of a request's body; a longer one gets a 413.
     "server-max-body-bytes" => server_max_body_bytes: u64 = "52428800" [own];
-    /// The most client connections at a time.
-    "server-max-connections" => server_max_connections: usize = "1000" [own]
+    /// The most client connections at a time; fewer when the system allows fewer open files.
+    "server-max-connections" => server_max_connections: usize = "16384" [own]
         where at_least_one;
-    /// The most connections at a time from one address. Those from this machine do not
-    /// count, since a proxy speaks for many clients. 0 for no limit.
-    "server-max-connections-per-address" => server_max_connections_per_address: usize = "200"
+    /// The most connections at a time from one address, or one IPv6 network of 64 bits. 0
+    /// for three quarters of all.
+    "server-max-connections-per-address" => server_max_connections_per_address: usize = "0"
         [own];
     /// The most bytes of a request's line and headers; a longer one gets a 431.
     "server-max-head-bytes" => server_max_head_bytes: usize = "65536" [own];

@@ -2,7 +2,7 @@
 
 use super::media::{self, MediaChoice};
 use super::read::{Planner, ReadNode};
-use super::{Settings, nearest};
+use super::{LOOSE, Settings, nearest};
 use crate::error::{Error, Result};
 use crate::request::{ApiRequest, MediaType, Method, Payload};
 use crate::schema::{Parameter, Returned, Routine, SchemaCache};
@@ -56,15 +56,21 @@ pub fn plan<'a>(
         Returned::Composite(Some(relation)) => schema.relation(&relation.schema, &relation.name),
         _ => None,
     };
+    let row_type = match &routine.returns.returned {
+        Returned::Composite(Some(name)) | Returned::Scalar(name) => &name.name,
+        Returned::Composite(None) => "record",
+        Returned::Void => "void",
+    };
     let alias = match routine.returns.returned {
         Returned::Composite(_) => CALL_ALIAS,
         // Errors about a column of a scalar name the function.
         Returned::Scalar(_) | Returned::Void => &routine.name.name,
     };
-    let (result, deprecated_names) =
-        Planner::new(request, schema, settings).call_result(relation, alias)?;
+    let (mut result, deprecated_names) =
+        Planner::new(request, schema, settings).call_result(relation, alias, row_type)?;
     let subject = media::Subject::of_call(&routine.returns);
     let media = media::negotiate(request, schema, settings, subject)?;
+    result.jsonb = media.format.shows_embeds_as_text();
     let arguments = call.arguments(routine);
     Ok(CallPlan { routine, arguments, result, media, deprecated_names })
 }
@@ -216,7 +222,10 @@ impl<'a, 'n> Invocation<'a, 'n> {
              the schema cache."
         ));
         let signatures: Vec<String> = overloads.iter().map(signature).collect();
-        match nearest(&format!("({listed})"), signatures.iter().map(String::as_str)) {
+        if keys.is_empty() {
+            return error;
+        }
+        match nearest(&format!("({listed})"), signatures.iter().map(String::as_str), LOOSE) {
             Some(near) => {
                 error.hint(format!("Perhaps you meant to call the function {function}{near}"))
             }

@@ -48,6 +48,11 @@ pub enum BodyFormat<'a> {
 }
 
 impl BodyFormat<'_> {
+    /// Whether the text of a row is shown, so that it matters how an embed is written.
+    pub fn shows_embeds_as_text(&self) -> bool {
+        matches!(self, BodyFormat::Csv | BodyFormat::Handler(_))
+    }
+
     /// Whether the result must be one row.
     pub fn is_singular(&self) -> bool {
         matches!(self, BodyFormat::Object | BodyFormat::ObjectStripped)

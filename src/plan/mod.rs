@@ -15,11 +15,11 @@ mod suggest;
 pub use call::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN, find_routine};
 pub use filter::{Comparand, ResolvedCondition, ResolvedField, ResolvedFilter, ResolvedLogic};
 pub use media::{BodyFormat, MediaChoice, Subject, negotiate, not_available};
-pub use mutate::{BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn};
+pub use mutate::{BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn, key_mismatch};
 pub use read::{
     EmbedNode, EmbedRole, OutputColumn, ReadNode, ResolvedOrder, SelectedField, SelectedValue,
 };
-pub use suggest::nearest;
+use suggest::{LOOSE, STRICT, nearest};
 
 use crate::error::{Error, Result};
 use crate::request::{ApiRequest, Method, Resource};
@@ -71,9 +71,10 @@ pub fn plan<'a>(
             .map(|plan| Plan::Call(Box::new(plan))),
         (Resource::Relation(name), Method::Get | Method::Head) => {
             let relation = find_relation(schema, &request.schema, name)?;
-            let (root, deprecated_names) =
+            let (mut root, deprecated_names) =
                 read::Planner::new(request, schema, settings).relation(relation)?;
             let media = negotiate(request, schema, settings, media::Subject::of_read(relation))?;
+            root.jsonb = media.format.shows_embeds_as_text();
             Ok(Plan::Read(ReadPlan { root, media, deprecated_names }))
         }
         (Resource::Relation(name), _) => mutate::plan(name, request, schema, settings)
@@ -98,7 +99,7 @@ pub fn find_relation<'a>(schema: &'a SchemaCache, name_of_schema: &str, name: &s
         "PGRST205",
         format!("Could not find the table '{name_of_schema}.{name}' in the schema cache"),
     );
-    Err(match nearest(name, names.into_iter()) {
+    Err(match nearest(name, names.into_iter(), STRICT) {
         Some(near) => error.hint(format!("Perhaps you meant the table '{name_of_schema}.{near}'")),
         None => error,
     })

@@ -90,7 +90,7 @@ pub fn plan<'a>(
 ) -> Result<MutatePlan<'a>> {
     let relation = find_relation(schema, &request.schema, name)?;
     // The select is planned whether or not rows are wanted, so that its errors show.
-    let (returned, deprecated_names) =
+    let (mut returned, deprecated_names) =
         Planner::new(request, schema, settings).mutation_result(relation)?;
     let mutation = match request.method {
         Method::Post => Mutation::Insert(insert(relation, request, schema)?),
@@ -108,6 +108,7 @@ pub fn plan<'a>(
         }
     };
     let media = media::negotiate(request, schema, settings, media::Subject::of_read(relation))?;
+    returned.jsonb = media.format.shows_embeds_as_text();
     let wants_rows = request.preferences.representation == Some(Representation::Full);
     Ok(MutatePlan {
         relation,
@@ -176,18 +177,27 @@ fn put<'a>(
             "Filters must include all and only primary key columns with 'eq' operators",
         ));
     }
+    let columns = columns_of_body(relation, request, schema)?;
+    if columns.is_empty() {
+        return Err(key_mismatch());
+    }
     let conditions = filters
         .iter()
         .filter(|(path, _)| path.is_empty())
         .map(|(_, c)| filter::resolve(c, Some(relation), &[], schema))
         .collect();
     Ok(InsertPlan {
-        columns: columns_of_body(relation, request, schema)?,
+        columns,
         defaults: takes_defaults(&request.preferences),
         conflict: Some(ConflictAction { columns: key, merge: true }),
         conditions,
         is_put: true,
     })
+}
+
+/// The error for a `PUT` whose body is not the one row that the URL names.
+pub fn key_mismatch() -> Error {
+    Error::new(400, "PGRST115", "Payload values do not match URL in primary key column(s)")
 }
 
 fn key_columns(relation: &Relation) -> Vec<&str> {

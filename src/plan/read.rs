@@ -36,6 +36,8 @@ pub struct ReadNode<'a> {
     pub offset: u64,
     /// Embedded resources in order.
     pub embeds: Vec<EmbedNode<'a>>,
+    /// Whether embeds are given as jsonb: it has equality, and one way to be written.
+    pub jsonb: bool,
 }
 
 /// A field of a `SELECT`.
@@ -147,12 +149,14 @@ pub struct Planner<'a, 's> {
     settings: &'s Settings,
     deprecated_names: Vec<(&'a str, &'a str)>,
     embeds_so_far: usize,
+    /// What a root of no known relation is called in messages.
+    root_name: Option<&'a str>,
 }
 
 impl<'a, 's> Planner<'a, 's> {
     /// A planner of that request's query string.
     pub fn new(request: &'a ApiRequest, schema: &'a SchemaCache, settings: &'s Settings) -> Self {
-        Self { request, schema, settings, deprecated_names: Vec::new(), embeds_so_far: 0 }
+        Self { request, schema, settings, deprecated_names: Vec::new(), embeds_so_far: 0, root_name: None }
     }
 
     /// Plans the reading of a relation with everything that the query string says.
@@ -187,7 +191,9 @@ impl<'a, 's> Planner<'a, 's> {
         mut self,
         relation: Option<&'a Relation>,
         alias: &'a str,
+        row_type: &'a str,
     ) -> Result<(ReadNode<'a>, Vec<(&'a str, &'a str)>)> {
+        self.root_name = Some(row_type);
         let mut root = self.root(None, Cow::Borrowed(alias), relation)?;
         self.place_conditions(&mut root, &self.request.query.filters)?;
         self.place_order_and_limits(&mut root)?;
@@ -237,6 +243,7 @@ impl<'a, 's> Planner<'a, 's> {
             limit: None,
             offset: 0,
             embeds: Vec::new(),
+            jsonb: false,
         };
         for item in select {
             match item {
@@ -312,9 +319,10 @@ impl<'a, 's> Planner<'a, 's> {
         is_spread: bool,
         depth: usize,
     ) -> Result<()> {
-        let parent_name = parent.relation.map_or(&*parent.alias, |r| &*r.name.name);
+        let of_root = self.root_name.unwrap_or(&parent.alias);
+        let parent_name = parent.relation.map_or(of_root, |r| &*r.name.name).to_owned();
         let relationship =
-            relationship::find(parent_name, parent.relation, embed, self.schema, &self.request.schema)?;
+            relationship::find(&parent_name, parent.relation, embed, self.schema, &self.request.schema)?;
         let target = &relationship.target;
         let relation = self.schema.relation(&target.schema, &target.name);
         self.embeds_so_far += 1;

@@ -51,20 +51,23 @@ fn fits(relationship: &Relationship, embed: &Embed) -> bool {
         RelationshipKind::ForeignKey(cardinality) => cardinality,
     };
     let names_relation = *relationship.target.name == *target;
-    let names_key = constraint(cardinality) == Some(target)
-        || only_key_column(cardinality).is_some_and(|column| column == target);
+    // A key leads to its table; to the views of that table only their names do.
+    let names_key = !relationship.target_is_view
+        && holds_key(cardinality)
+        && (constraint(cardinality) == Some(target)
+            || only_key_column(cardinality).is_some_and(|column| column == target));
     match &embed.hint {
         // Of a self-reference both directions have the same target: its name means
         // neither, the key means the direction to one row.
-        None if relationship.is_self => holds_key(cardinality) && names_key,
-        None => names_relation || (names_key && holds_key(cardinality)),
+        None if relationship.is_self => names_key,
+        None => names_relation || names_key,
         Some(hint) if relationship.is_self => {
-            names_relation && !holds_key(cardinality) && hint_fits(cardinality, hint)
-        }
-        Some(hint) => {
-            (names_relation || (names_key && holds_key(cardinality)))
+            names_relation
+                && !holds_key(cardinality)
+                && !matches!(cardinality, Cardinality::ManyToMany(_))
                 && hint_fits(cardinality, hint)
         }
+        Some(hint) => (names_relation || names_key) && hint_fits(cardinality, hint),
     }
 }
 
@@ -156,7 +159,7 @@ fn suggestion<'a>(
             .map(|r| &*r.name.name)
             .collect();
         related.sort_unstable();
-        return super::nearest(source, related.into_iter()).map(|near| (near, source));
+        return super::nearest(source, related.into_iter(), super::LOOSE).map(|near| (near, source));
     }
     let mut targets: Vec<&str> = all
         .iter()
@@ -171,7 +174,7 @@ fn suggestion<'a>(
     if targets.contains(&target) {
         return None;
     }
-    super::nearest(target, targets.into_iter()).map(|near| (near, target))
+    super::nearest(target, targets.into_iter(), super::LOOSE).map(|near| (near, target))
 }
 
 fn ambiguous(source: &str, target: &str, candidates: &[&Relationship]) -> Error {

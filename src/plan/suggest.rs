@@ -4,27 +4,39 @@
 //! three-letter (failing that a two-letter) piece with the name, and are ranked by edit
 //! distance relative to length.
 
-/// Candidates below this similarity (0 to 1) are no help.
-const MIN_SCORE: f64 = 0.33;
-
 /// Only so many of the best by shared pieces are compared letter by letter.
 const MAX_COMPARED: usize = 50;
 
+/// How near a candidate must be, from 0 (nothing in common) to 1 (the same).
+#[derive(Debug, Clone, Copy)]
+pub struct MinScore(f64);
+
+/// For names in a small set, such as the targets of one relation.
+pub const LOOSE: MinScore = MinScore(0.33);
+
+/// For names in a large set, where something far-fetched is easily found.
+pub const STRICT: MinScore = MinScore(0.75);
+
 /// The candidate nearest to `name`, when one is near enough. Of equals the first wins.
-pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+    min_score: MinScore,
+) -> Option<&'a str> {
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
     let candidates: Vec<(&str, Vec<char>)> =
         candidates.map(|c| (c, c.to_lowercase().chars().collect())).collect();
     if let Some((same, _)) = candidates.iter().find(|(_, lower)| *lower == wanted) {
         return Some(same);
     }
-    [3, 2].into_iter().find_map(|size| nearest_by_pieces(&wanted, &candidates, size))
+    [3, 2].into_iter().find_map(|size| nearest_by_pieces(&wanted, &candidates, size, min_score))
 }
 
 fn nearest_by_pieces<'a>(
     wanted: &[char],
     candidates: &[(&'a str, Vec<char>)],
     size: usize,
+    MinScore(min_score): MinScore,
 ) -> Option<&'a str> {
     let pieces = Pieces::of(wanted, size);
     let mut sharing: Vec<(f64, &(&str, Vec<char>))> = candidates
@@ -37,7 +49,7 @@ fn nearest_by_pieces<'a>(
     for (_, (original, lower)) in sharing.into_iter().take(MAX_COMPARED) {
         let longest = wanted.len().max(lower.len()) as f64;
         let score = 1.0 - edit_distance(wanted, lower) as f64 / longest;
-        if score >= MIN_SCORE && best.is_none_or(|(top, _)| score > top) {
+        if score >= min_score && best.is_none_or(|(top, _)| score > top) {
             best = Some((score, original));
         }
     }
@@ -97,7 +109,7 @@ mod tests {
     use super::*;
 
     fn near<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
-        nearest(name, candidates.iter().copied())
+        nearest(name, candidates.iter().copied(), LOOSE)
     }
 
     #[test]

@@ -2,16 +2,15 @@
 
 use super::sql::Sql;
 use crate::plan::{BodyFormat, SCALAR_COLUMN};
-use crate::schema::QualifiedName;
 
 /// The alias of the presented rows.
 pub const ROW: &str = "pgrst_row";
 
 /// What the body is made of.
 #[derive(Debug, Clone, Copy)]
-pub enum Presented<'a> {
-    /// Rows; with a name their row type.
-    Rows(Option<&'a QualifiedName>),
+pub enum Presented {
+    /// Rows.
+    Rows,
     /// At most one row, presented as it is and not as an array.
     OneRow,
     /// Single values, in this column.
@@ -33,7 +32,7 @@ pub enum BodyEncoding {
 pub fn push_body<'a>(
     sql: &mut Sql<'a>,
     format: BodyFormat<'a>,
-    presented: Presented<'a>,
+    presented: Presented,
 ) -> BodyEncoding {
     match format {
         BodyFormat::Json | BodyFormat::JsonStripped => {

@@ -12,6 +12,9 @@ const BODY: &str = "pgrst_body";
 /// Appends what follows `FROM`: the function with its arguments, named by the result's
 /// alias.
 pub fn push_call<'a>(sql: &mut Sql<'a>, plan: &CallPlan<'a>, payload: &'a Option<Payload>) {
+    if returns_bare_record(plan) {
+        return push_call_of_record(sql, plan, payload);
+    }
     if let ArgumentSource::Json(parameters) = &plan.arguments {
         push_body_row(sql, parameters, payload);
         sql.push(", LATERAL ");
@@ -26,6 +29,23 @@ pub fn push_call<'a>(sql: &mut Sql<'a>, plan: &CallPlan<'a>, payload: &'a Option
         plan.result.alias == CALL_ALIAS || *plan.result.alias == *plan.routine.name.name,
         "a result is named after the call or the function"
     );
+}
+
+/// A bare `record` has columns only once it is there: it is no source of columns, but a
+/// value with them inside.
+fn returns_bare_record(plan: &CallPlan) -> bool {
+    matches!(&plan.routine.returns.returned, Returned::Scalar(t) if &*t.name == "record")
+}
+
+fn push_call_of_record<'a>(sql: &mut Sql<'a>, plan: &CallPlan<'a>, payload: &'a Option<Payload>) {
+    sql.push("(SELECT ").qualified(&plan.routine.name).push("(");
+    push_arguments(sql, &plan.arguments, payload);
+    sql.push(") AS ").identifier(SCALAR_COLUMN);
+    if let ArgumentSource::Json(parameters) = &plan.arguments {
+        sql.push(" FROM ");
+        push_body_row(sql, parameters, payload);
+    }
+    sql.push(") AS ").identifier(&plan.result.alias);
 }
 
 fn push_arguments<'a>(

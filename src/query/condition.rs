@@ -112,7 +112,7 @@ fn push_filter<'a>(sql: &mut Sql<'a>, filter: &ResolvedFilter<'a>, alias: &str) 
         Operation::IsDistinctFrom(value) => {
             push_field(sql, &filter.field, alias);
             sql.push(" IS DISTINCT FROM ");
-            push_comparand(sql, filter.comparand, value.as_str());
+            sql.value(value.as_str());
         }
         Operation::FullText { operator, language, value } => {
             push_full_text(sql, &filter.field, alias, *operator, language.as_deref(), value);

@@ -94,7 +94,7 @@ fn push_fields<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>) {
         sql.separate(&mut first, ", ");
         push_selected(sql, field, &node.alias);
     }
-    let grouped = node.is_grouped();
+    let grouped = node.jsonb || node.is_grouped();
     for embed in &node.embeds {
         push_embed_fields(sql, embed, grouped, &mut first);
     }

@@ -68,11 +68,10 @@ impl<'a> Writer<'a> {
     fn read(&self, plan: &ReadPlan<'a>) -> Statement<'a> {
         let root = &plan.root;
         let source = |sql: &mut Sql<'a>| push_relation(sql, root);
-        let relation = root.relation.map(|r| &r.name);
         let mut sql = start(&plan.media);
         sql.push("SELECT ");
         self.push_total(&mut sql, root, &source);
-        let body = (!self.is_head()).then_some((&plan.media, Presented::Rows(relation)));
+        let body = (!self.is_head()).then_some((&plan.media, Presented::Rows));
         let encoding = self.push_outputs(&mut sql, body, None);
         sql.push(" FROM (");
         select::push_root(&mut sql, root, &source);
@@ -105,7 +104,8 @@ impl<'a> Writer<'a> {
         sql.push(" FROM (");
         select::push_root(&mut sql, root, source);
         sql.push(") AS ").identifier(ROW);
-        self.finish(sql, root, source, &plan.media, encoding)
+        // What the planner expects of a function is a declaration, not an estimate.
+        Statement { sql, estimate: None, encoding, is_explain: plan.media.plan.is_some() }
     }
 
     fn mutate(&self, plan: &MutatePlan<'a>) -> Statement<'a> {
@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
         let body = plan
             .returned
             .as_ref()
-            .map(|_| (&plan.media, Presented::Rows(Some(&plan.relation.name))));
+            .map(|_| (&plan.media, Presented::Rows));
         let encoding = self.push_outputs(&mut sql, body, with_key.then_some(plan));
         sql.push(" FROM ");
         match &plan.returned {
@@ -144,7 +144,7 @@ impl<'a> Writer<'a> {
     fn push_outputs(
         &self,
         sql: &mut Sql<'a>,
-        body: Option<(&MediaChoice<'a>, Presented<'a>)>,
+        body: Option<(&MediaChoice<'a>, Presented)>,
         keyed: Option<&MutatePlan<'a>>,
     ) -> BodyEncoding {
         sql.push(", count(*), ");
@@ -216,12 +216,7 @@ impl<'a> Writer<'a> {
         let estimate = (estimated && media.plan.is_none()).then(|| {
             let mut sql = Sql::new();
             sql.push("EXPLAIN (FORMAT JSON) ");
-            if source_is_function(root) {
-                sql.push("SELECT 1 FROM ");
-                source(&mut sql);
-            } else {
-                select::push_count(&mut sql, root, source, None);
-            }
+            select::push_count(&mut sql, root, source, None);
             sql
         });
         Statement { sql, estimate, encoding, is_explain: media.plan.is_some() }
@@ -240,10 +235,6 @@ impl<'a> Writer<'a> {
             && self.request.preferences.representation == Some(Representation::HeadersOnly)
             && !plan.relation.primary_key.is_empty()
     }
-}
-
-fn source_is_function(root: &ReadNode) -> bool {
-    root.from.is_none() && root.embeds.is_empty() && root.conditions.is_empty()
 }
 
 fn push_relation<'a>(sql: &mut Sql<'a>, root: &ReadNode<'a>) {
@@ -279,10 +270,10 @@ fn push_explain(sql: &mut Sql, plan: &request::Plan) {
     sql.push(") ");
 }
 
-fn presented<'a>(plan: &CallPlan<'a>) -> Presented<'a> {
+fn presented(plan: &CallPlan) -> Presented {
     let returns = &plan.routine.returns;
     match (&returns.returned, returns.is_set) {
-        (Returned::Composite(relation), true) => Presented::Rows(relation.as_ref()),
+        (Returned::Composite(_), true) => Presented::Rows,
         (Returned::Composite(_), false) => Presented::OneRow,
         (_, true) => Presented::Values(SCALAR_COLUMN),
         (_, false) => Presented::OneValue(SCALAR_COLUMN),

@@ -7,28 +7,29 @@ use std::ops::{BitOr, BitOrAssign};
 pub(super) struct Expected(u32);
 
 /// The members, in the order in which a message names them, and the words for each.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "a name (letters, digits, \"_\", \"$\", or anything in double quotes)",
-    "an operator (eq, gt, in, is, ...)",
+    "an operator and a dot (eq., gt., in., is., ...)",
     "\"not.\"",
-    "a value of is (null, not_null, true, false or unknown)",
-    "\"and\" or \"or\"",
-    "an aggregate (sum, avg, count, max or min) and \"()\"",
-    "\"asc\" or \"desc\"",
-    "\"nullsfirst\" or \"nullslast\"",
-    "\"any\" or \"all\"",
+    "a value of \"is\" (null, not_null, true, false, unknown)",
+    "a logic operator (and, or)",
+    "an aggregate (sum(), avg(), count(), max(), min())",
+    "a direction (asc, desc)",
+    "a place for nulls (nullsfirst, nullslast)",
+    "a quantifier (any, all)",
     "a key or an index",
     "a digit",
     "a type name",
     "\"...\"",
     "\"*\"",
     "\"count()\"",
-    "\"->\" or \"->>\"",
+    "an arrow (->, ->>)",
     "\"::\"",
     "\".\"",
     "\"(\"",
     "\",\"",
     "\")\"",
+    "a closing double quote",
     "the end",
 ];
 
@@ -55,7 +56,8 @@ impl Expected {
     pub(super) const OPEN: Self = Expected(1 << 18);
     pub(super) const COMMA: Self = Expected(1 << 19);
     pub(super) const CLOSE: Self = Expected(1 << 20);
-    pub(super) const END: Self = Expected(1 << 21);
+    pub(super) const QUOTE: Self = Expected(1 << 21);
+    pub(super) const END: Self = Expected(1 << 22);
 
     /// The sentence of an error's details; `found` is what stands there, `None` at the end.
     pub(super) fn describe(self, found: Option<char>) -> String {

@@ -217,7 +217,7 @@ impl Parser<'_> {
                 p.attempt(|p| {
                     p.advance(word.len());
                     let language = p.optional(|p| p.attempt(Self::language))?;
-                    p.byte(b'.', Expected::DOT)?;
+                    p.byte(b'.', Expected::OPERATOR)?;
                     let value = p.value(end);
                     Ok(Operation::FullText { operator: *operator, language, value })
                 })
@@ -227,7 +227,7 @@ impl Parser<'_> {
             }
         }
         if let Some((word, _)) = SIMPLE.iter().find(|(word, _)| starts(word)) {
-            self.note_failure(word.len(), Expected::DOT);
+            self.note_failure(word.len(), Expected::OPERATOR);
         }
         let Some((word, operator)) = QUANTIFIABLE.iter().find(|(word, _)| starts(word)) else {
             return self.fail(Expected::OPERATOR);
@@ -235,7 +235,7 @@ impl Parser<'_> {
         self.attempt(|p| {
             p.advance(word.len());
             let quantifier = p.optional(|p| p.attempt(Self::quantifier))?;
-            p.byte(b'.', Expected::DOT)?;
+            p.byte(b'.', Expected::OPERATOR)?;
             let value = p.value(end);
             Ok(Operation::Simple { operator: *operator, quantifier, value })
         })

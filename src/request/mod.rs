@@ -5,11 +5,14 @@
 //! takes client bytes and gives a value or an [`Error`]; none panics,
 //! and what one request may ask for is bounded by [`limits`].
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod ast;
 mod csv_body;
 mod expected;
 mod filter;
 mod json_scan;
+mod json_syntax;
 mod json_text;
 pub mod limits;
 mod media_type;
@@ -178,5 +181,109 @@ fn receiver(method: Method, resource: &Resource) -> Option<Receiver> {
         }
         (Resource::Relation(_), Method::Put) => Some(Receiver::Relation { takes_columns: false }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMAS: [&str; 2] = ["north", "south"];
+
+    fn parse_with(
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<ApiRequest> {
+        let schemas = SCHEMAS.map(str::to_owned);
+        let settings =
+            Settings { schemas: &schemas, root_spec: None, root_enabled: true, tx_override: true };
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let fields = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let mut request = http::Request {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: http::Headers(fields.collect()),
+            body: body.as_bytes().to_vec(),
+            ..http::Request::default()
+        };
+        ApiRequest::parse(&mut request, &settings)
+    }
+
+    fn parse(method: &str, target: &str) -> Result<ApiRequest> {
+        parse_with(method, target, &[], "")
+    }
+
+    fn code(method: &str, target: &str) -> (u16, String) {
+        let error = parse(method, target).unwrap_err();
+        (error.status(), error.code().to_owned())
+    }
+
+    #[test]
+    fn paths_name_a_relation_a_function_or_the_root() {
+        let resource = |path| parse("GET", path).unwrap().resource;
+        assert_eq!(resource("/"), Resource::Root);
+        assert_eq!(resource("/goods%2F1"), Resource::Relation("goods/1".to_owned()));
+        assert_eq!(resource("/a+b"), Resource::Relation("a+b".to_owned()));
+        assert_eq!(resource("/rpc"), Resource::Relation("rpc".to_owned()));
+        assert_eq!(resource("/rpc/"), Resource::Routine(String::new()));
+        assert_eq!(resource("/%ff%fe"), Resource::Relation("\u{fffd}\u{fffd}".to_owned()));
+        for path in ["/a/", "//a", "/a/b", "/rpc/a/b", "/x/../a"] {
+            assert_eq!(code("BREW", path), (404, "PGRST125".to_owned()), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_root_may_be_a_function_or_nothing() {
+        let schemas = ["api".to_owned()];
+        let root = |root_spec, root_enabled| {
+            let settings =
+                Settings { schemas: &schemas, root_spec, root_enabled, tx_override: false };
+            Resource::parse("/", &settings)
+        };
+        assert_eq!(root(Some("docs.root"), true).unwrap(), Resource::Routine("root".to_owned()));
+        assert_eq!(root(Some("root"), false).unwrap_err().code(), "PGRST126");
+    }
+
+    #[test]
+    fn methods_depend_on_the_resource() {
+        assert_eq!(code("get", "/a"), (405, "PGRST117".to_owned()));
+        assert_eq!(code("PUT", "/"), (405, "PGRST117".to_owned()));
+        assert_eq!(code("DELETE", "/rpc/a"), (405, "PGRST101".to_owned()));
+        assert_eq!(parse("OPTIONS", "/rpc/a").unwrap().method, Method::Options);
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_profile_for_the_method() {
+        let fields = [("Accept-Profile", "south"), ("Content-Profile", "north")];
+        let get = parse_with("GET", "/a", &fields, "").unwrap();
+        assert_eq!((get.schema.as_str(), get.profile.as_deref()), ("south", Some("south")));
+        let post = parse_with("POST", "/a", &fields, "{}").unwrap();
+        assert_eq!((post.schema.as_str(), post.profile.as_deref()), ("north", Some("north")));
+        let error = parse_with("GET", "/a", &[("accept-profile", "west")], "").unwrap_err();
+        assert_eq!(error.message(), "Invalid schema: west");
+        assert_eq!(error.hint_text(), Some("Only the following schemas are exposed: north, south"));
+    }
+
+    #[test]
+    fn a_body_is_read_only_where_it_is_of_use() {
+        assert!(parse_with("DELETE", "/a", &[], "not json").unwrap().payload.is_none());
+        assert!(parse_with("GET", "/rpc/a", &[], "not json").unwrap().payload.is_none());
+        assert!(parse_with("POST", "/rpc/a", &[], "{}").unwrap().payload.is_some());
+        assert_eq!(parse_with("PATCH", "/a", &[], "").unwrap_err().code(), "PGRST102");
+    }
+
+    #[test]
+    fn arguments_are_those_of_reading_calls() {
+        assert_eq!(parse("GET", "/rpc/f?a=1").unwrap().query.arguments.len(), 1);
+        assert_eq!(code("POST", "/rpc/f?a=1"), (400, "PGRST100".to_owned()));
+        assert_eq!(code("GET", "/f?a=1"), (400, "PGRST100".to_owned()));
+    }
+
+    #[test]
+    fn a_nul_in_the_path_is_refused() {
+        assert_eq!(code("GET", "/a%00b"), (400, "GK101".to_owned()));
     }
 }

@@ -136,10 +136,10 @@ impl<'a> Parser<'a> {
                     self.advance(1);
                     match self.rest().chars().next() {
                         Some(c) => self.advance(c.len_utf8()),
-                        None => return self.fail(Expected::NOTHING),
+                        None => return self.fail(Expected::QUOTE),
                     }
                 }
-                None => return self.fail(Expected::NOTHING),
+                None => return self.fail(Expected::QUOTE),
             }
         }
     }

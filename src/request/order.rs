@@ -56,3 +56,52 @@ impl Parser<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::request::{Parameters, Query};
+
+    fn order(text: &str) -> String {
+        match Query::parse(&format!("order={text}"), Parameters::Filters) {
+            Ok(query) => {
+                let terms = query.order.iter().flat_map(|(_, terms)| terms);
+                terms.map(ToString::to_string).collect::<Vec<_>>().join(",")
+            }
+            Err(error) => error.message().to_owned(),
+        }
+    }
+
+    #[test]
+    fn terms_have_directions_places_for_nulls_and_relations() {
+        assert_eq!(order("a, b.desc"), "a,b.desc");
+        assert_eq!(order("a.nullslast,b.asc.nullsfirst"), "a.nullslast,b.asc.nullsfirst");
+        assert_eq!(order("a->>b->0.desc"), r#"a->>"b"->0.desc"#);
+        assert_eq!(order("authors(name).desc,\"x y\""), r#"authors(name).desc,"x y""#);
+    }
+
+    #[test]
+    fn errors_name_the_column_of_the_longest_alternative() {
+        for (text, column) in [
+            ("id.ac", 4),
+            ("id.descc", 8),
+            ("id.nullslasttt", 13),
+            ("id.asc.nlsfst", 8),
+            ("id.asc.nullslasttt", 17),
+            ("clients(name,id)", 8),
+            ("authors()", 8),
+            ("authors(name", 8),
+            (",id", 1),
+            ("id,", 4),
+            ("author_id.desc ,id", 15),
+        ] {
+            let message = format!("\"failed to parse order ({text})\" (line 1, column {column})");
+            assert_eq!(order(text), message);
+        }
+    }
+
+    #[test]
+    fn the_number_of_terms_is_bounded() {
+        let message = "The request has too many order terms";
+        assert_eq!(order(&vec!["a"; 257].join(",")), message);
+    }
+}

@@ -3,7 +3,8 @@
 //! JSON goes to SQL as it came; CSV and forms become JSON. Errors are `PGRST102`.
 
 use super::ast::Query;
-use super::json_scan::{self, Fault, Shape};
+use super::json_scan::{self, Shape};
+use super::json_syntax::Fault;
 use super::limits::{MAX_BODY_DEPTH, too_much};
 use super::{MediaType, csv_body, json_text, urlencoded};
 use crate::error::{Error, Result};

@@ -76,11 +76,13 @@ impl Display for SelectField {
             name(f, alias)?;
             f.write_char(':')?;
         }
-        let counts_rows = self.field.column.is_empty() && self.aggregate == Some(Aggregate::Count);
-        match self.field.column.as_str() {
-            "" if counts_rows => f.write_str("count()")?,
-            "*" => f.write_char('*')?,
-            _ => self.field.fmt(f)?,
+        let counts_rows = self.counts_rows();
+        if counts_rows {
+            f.write_str("count()")?;
+        } else if self.is_star() {
+            f.write_char('*')?;
+        } else {
+            self.field.fmt(f)?;
         }
         if let Some(cast) = &self.cast {
             write!(f, "::{cast}")?;
@@ -90,6 +92,21 @@ impl Display for SelectField {
             _ => {}
         }
         self.aggregate_cast.iter().try_for_each(|cast| write!(f, "::{cast}"))
+    }
+}
+
+impl SelectField {
+    /// Whether this is `count()`, the number of rows.
+    pub fn counts_rows(&self) -> bool {
+        self.aggregate == Some(Aggregate::Count)
+            && self.field == Field::default()
+            && self.cast.is_none()
+    }
+
+    /// Whether this is `*`, all columns.
+    pub fn is_star(&self) -> bool {
+        let bare = self.alias.is_none() && self.cast.is_none() && self.aggregate.is_none();
+        bare && self.field.column == "*" && self.field.path.is_empty()
     }
 }
 
@@ -236,5 +253,65 @@ impl Operation {
 impl Display for IsValue {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(is_word_of(*self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::{condition, filter, order_terms, select_items};
+    use super::super::parser::{Parsed, Parser};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn joined<T: Display>(items: &[T]) -> String {
+        items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// Parses all of a text.
+    fn parsed<'a, T>(text: &'a str, parse: impl FnOnce(&mut Parser<'a>) -> Parsed<T>) -> T {
+        let mut parser = Parser::new(text);
+        let value = parse(&mut parser);
+        let value = value.unwrap_or_else(|stop| panic!("{}", parser.error(stop, "text", text)));
+        assert_eq!(parser.rest(), "", "all of {text} is of the grammar");
+        value
+    }
+
+    proptest! {
+        #[test]
+        fn select_is_what_it_prints(items in select_items()) {
+            prop_assert_eq!(parsed(&joined(&items), Parser::select), items);
+        }
+
+        #[test]
+        fn order_is_what_it_prints(terms in order_terms()) {
+            prop_assert_eq!(parsed(&joined(&terms), Parser::order), terms);
+        }
+
+        #[test]
+        fn a_logic_tree_is_what_it_prints(tree in condition()) {
+            prop_assert_eq!(parsed(&tree.to_string(), Parser::logic_tree), tree);
+        }
+
+        #[test]
+        fn a_filter_is_what_it_prints(filter in filter()) {
+            let (path, field) = {
+                let name = filter.field.to_string();
+                parsed(&name, Parser::filter_key)
+            };
+            let value = filter.parameter_value();
+            let (negated, operation) = parsed(&value, Parser::filter_value);
+            prop_assert!(path.is_empty());
+            prop_assert_eq!(Filter { field, negated, operation }, filter);
+        }
+
+        #[test]
+        fn no_text_makes_a_parser_panic(text in "[a-c_.,:!()\"\\\\ >*0-9{}\t\u{e9}-]{0,40}") {
+            let _ = Parser::new(&text).select();
+            let _ = Parser::new(&text).order();
+            let _ = Parser::new(&text).names();
+            let _ = Parser::new(&text).filter_key();
+            let _ = Parser::new(&text).filter_value();
+            let _ = Parser::new(&format!("and{text}")).logic_tree();
+        }
     }
 }

@@ -199,3 +199,217 @@ fn filter_parameter(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(raw: &str) -> Query {
+        Query::parse(raw, Parameters::Filters).unwrap()
+    }
+
+    /// The filters as parameters, in order.
+    fn filters(raw: &str) -> Vec<String> {
+        let one = |(path, condition): &(EmbedPath, Condition)| {
+            let path: String = path.iter().map(|name| format!("{name}.")).collect();
+            match condition {
+                Condition::Filter(filter) => {
+                    format!("{path}{}={}", filter.field, filter.parameter_value())
+                }
+                Condition::Logic(logic) => format!("{path}{logic}"),
+            }
+        };
+        parse(raw).filters.iter().map(one).collect()
+    }
+
+    fn message(raw: &str) -> String {
+        Query::parse(raw, Parameters::Filters).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn filters_know_every_operator() {
+        for value in [
+            "eq.1",
+            "neq.",
+            "gt.a",
+            "gte.a",
+            "lt.a",
+            "lte.a",
+            "like.*a*",
+            "ilike.a",
+            "match.%5Ea",
+            "imatch.a",
+            "cs.{1}",
+            "cd.{1}",
+            "ov.[1,2)",
+            "sl.a",
+            "sr.a",
+            "nxr.a",
+            "nxl.a",
+            "adj.a",
+            "isdistinct.1",
+            "is.null",
+            "is.not_null",
+            "is.true",
+            "is.false",
+            "is.unknown",
+            "fts.a",
+            "plfts(english).a",
+            "phfts.a",
+            "wfts(a b).c",
+            "eq(any).{1,2}",
+            "like(all).{a*}",
+            "not.eq.1",
+            "not.is.null",
+            "in.()",
+            "not.fts(simple).x",
+        ] {
+            let decoded = value.replace("%5E", "^");
+            assert_eq!(filters(&format!("a={value}")), [format!("a={decoded}")]);
+        }
+    }
+
+    #[test]
+    fn values_are_taken_as_they_are_and_lists_are_unquoted() {
+        assert_eq!(filters("a=eq.%22x%22,(y)"), ["a=eq.\"x\",(y)"]);
+        assert_eq!(filters("a=in.(1,,%22b,%5C%22c%22,d%22e)"), [r#"a=in.("1","","b,\"c","d\"e")"#]);
+        assert_eq!(filters("a=in.(%22%22)"), ["a=in.()"]);
+        assert_eq!(filters("a=is.NULLish"), ["a=is.null"]);
+        assert_eq!(filters("a=in.(%22Sur)"), [r#"a=in.("\"Sur")"#]);
+    }
+
+    #[test]
+    fn keys_have_embeds_and_paths() {
+        assert_eq!(filters("a.b.c->d=eq.1"), [r#"a.b.c->"d"=eq.1"#]);
+        assert_eq!(filters("%22a.b%22=eq.1"), [r#""a.b"=eq.1"#]);
+        assert_eq!(filters("quo%22te=eq.1"), ["quo=eq.1"]);
+    }
+
+    #[test]
+    fn logic_trees_nest_and_are_negated() {
+        assert_eq!(
+            filters("or=(a.eq.1,not.and(b.not.is.null,c.in.(1,2)))"),
+            [r#"or(a.eq."1",not.and(b.not.is.null,c.in.("1","2")))"#]
+        );
+        assert_eq!(filters("films.not.or=(a.eq.1)"), [r#"films.not.or(a.eq."1")"#]);
+        assert_eq!(filters("not.not.or=(a.eq.1)"), [r#"not.or(a.eq."1")"#]);
+        assert_eq!(
+            filters("and=(+a.cs.{1,2}+,+b.eq.%22x,y%22,c.eq.%22x%22y)"),
+            [r#"and(a.cs."{1,2}",b.eq."x,y",c.eq."\"x\"y")"#]
+        );
+        assert_eq!(filters("or=(orbit.eq.1,and.eq.2,not.eq.3)").len(), 1);
+    }
+
+    #[test]
+    fn filters_keep_the_order_of_the_query_string() {
+        assert_eq!(filters("b=eq.1&or=(c.eq.1)&a=eq.2"), ["b=eq.1", r#"or(c.eq."1")"#, "a=eq.2"]);
+    }
+
+    #[test]
+    fn errors_name_the_column_of_the_longest_alternative() {
+        for (value, column) in [
+            ("", 1),
+            ("eq", 3),
+            ("1", 1),
+            ("equals.1", 3),
+            ("not.1", 5),
+            ("not.not.eq.1", 5),
+            ("in.1,2", 4),
+            ("in.(1,2", 8),
+            ("in(any).(1,2)", 3),
+            ("is.", 4),
+            ("is.maybe", 4),
+            ("is.nul", 7),
+            ("fts(english.x", 12),
+            ("fts().x", 5),
+            ("eq().x", 4),
+            ("eq(any)x", 8),
+            ("notx", 4),
+        ] {
+            let wanted = format!("\"failed to parse filter ({value})\" (line 1, column {column})");
+            assert_eq!(message(&format!("a={value}")), wanted);
+        }
+        for (value, column) in [
+            ("()", 4),
+            ("(id.eq.1,id.foo.2)", 15),
+            ("(id.1)", 7),
+            ("(id.eq.1,id.eq.2", 19),
+            ("(xor(id.eq.1,id.eq.2))", 7),
+            ("(a.is.x)", 9),
+        ] {
+            let wanted =
+                format!("\"failed to parse logic tree ({value})\" (line 1, column {column})");
+            assert_eq!(message(&format!("or={value}")), wanted);
+        }
+        assert_eq!(message("=eq.1"), "\"failed to parse tree path ()\" (line 1, column 1)");
+        assert_eq!(
+            message("columns=a,&select=("),
+            "\"failed to parse columns parameter (a,)\" (line 1, column 3)"
+        );
+    }
+
+    #[test]
+    fn a_reading_call_takes_what_is_no_filter_for_arguments() {
+        let parse = |raw| Query::parse(raw, Parameters::FiltersOrArguments);
+        let query = parse("a=1&b=eq.2&a=not&%22c.d%22=x").unwrap();
+        let argument = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            query.arguments,
+            [argument("a", "1"), argument("a", "not"), argument("c.d", "x")]
+        );
+        assert_eq!(query.filters.len(), 1);
+        for started in ["a=not.x", "a=in.x", "a=is.x"] {
+            assert_eq!(parse(started).unwrap_err().code(), "PGRST100");
+        }
+    }
+
+    #[test]
+    fn only_the_first_select_counts_and_only_with_a_value() {
+        assert_eq!(parse("select=a&select=b").select.len(), 1);
+        assert_eq!(parse("select&select=b").select, []);
+        assert_eq!(parse("id&a=eq.1").filters.len(), 1);
+    }
+
+    #[test]
+    fn bounds_belong_to_their_embed() {
+        let query = parse("a.limit=2&a.b.offset=3&limit=x&a.offset=&a.limit=4");
+        assert_eq!(query.limit, [(vec!["a".to_owned()], 4)]);
+        assert_eq!(
+            query.offset,
+            [(vec!["a".to_owned(), "b".to_owned()], 3), (vec!["a".to_owned()], 0)]
+        );
+    }
+
+    #[test]
+    fn text_that_postgresql_cannot_hold_is_refused() {
+        assert_eq!(message("a=eq.%00"), "The query string has a NUL character");
+        assert_eq!(message("a=eq.%ff"), "The query string is not valid UTF-8");
+        assert_eq!(
+            message("select=a%00"),
+            "\"failed to parse select parameter (a\0)\" (line 1, column 2)"
+        );
+    }
+
+    #[test]
+    fn length_number_and_depth_are_bounded() {
+        let error = Query::parse(&"x".repeat(300_000), Parameters::Filters).unwrap_err();
+        assert_eq!((error.status(), error.code()), (414, "GK100"));
+        assert_eq!(message(&"a=eq.1&".repeat(3_000)), "The request has too many parameters");
+        let deep = |levels: usize| "and(".repeat(levels) + "a.eq.1" + &")".repeat(levels);
+        assert_eq!(filters(&format!("or=({})", deep(63))).len(), 1);
+        assert_eq!(
+            message(&format!("or=({})", deep(64))),
+            "The request has too many levels of logic"
+        );
+        let wide = vec!["a.is.null"; 5_000].join(",");
+        assert_eq!(message(&format!("or=({wide})")), "The request has too many filters");
+        assert_eq!(
+            message(&format!("a{}=eq.1", "->b".repeat(65))),
+            "The request has too many steps in a JSON path"
+        );
+        assert_eq!(
+            message(&format!("{}x=eq.1", "a.".repeat(40))),
+            "The request has too many names in a path"
+        );
+    }
+}

@@ -247,3 +247,84 @@ impl Parser<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::request::{Parameters, Query};
+
+    /// The items of a select, printed; or the message of the error.
+    fn select(text: &str) -> String {
+        let query = format!("select={}", text.replace('%', "%25").replace('&', "%26"));
+        match Query::parse(&query, Parameters::Filters) {
+            Ok(query) => query.select.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            Err(error) => error.message().to_owned(),
+        }
+    }
+
+    /// The column of the error.
+    fn column(text: &str) -> usize {
+        let message = select(text);
+        let (_, column) = message.rsplit_once("column ").unwrap_or_else(|| panic!("{message}"));
+        column.trim_end_matches(')').parse().unwrap()
+    }
+
+    #[test]
+    fn columns_have_aliases_paths_casts_and_aggregates() {
+        assert_eq!(select("id , no:id::text"), "id,no:id::text");
+        assert_eq!(select("kind:a->b->>c"), r#"kind:a->"b"->>"c""#);
+        assert_eq!(select("a->0->>-1,a->1st"), r#"a->0->>-1,a->"1st""#);
+        assert_eq!(select("n:price::int.sum()::text"), "n:price::int.sum()::text");
+        assert_eq!(select("n:count()::int,*"), "n:count()::int,*");
+        assert_eq!(select("dash-ed,Room No,żółw"), r#""dash-ed","Room No","żółw""#);
+    }
+
+    #[test]
+    fn embeds_have_aliases_hints_and_joins_in_any_order() {
+        assert_eq!(select("a:films!fk!inner(id)"), r#"a:films!"fk"!inner(id)"#);
+        assert_eq!(select("films!left!fk(id,actors())"), r#"films!"fk"!left(id,actors())"#);
+        assert_eq!(select("films!inner_fk(id)"), r#"films!"inner_fk"(id)"#);
+        assert_eq!(select("...films!inner( id )"), "...films!inner(id)");
+        assert_eq!(select("films(a->0)"), "films(a->0)");
+        assert_eq!(select("films(count)"), "films(count)");
+    }
+
+    #[test]
+    fn what_follows_the_items_is_not_looked_at() {
+        assert_eq!(select("id)"), "id");
+        assert_eq!(select("films(id)x"), "films(id)");
+        assert_eq!(select("("), "");
+        assert_eq!(select("*(id)"), "");
+        assert_eq!(select(",id"), "");
+    }
+
+    #[test]
+    fn errors_name_the_column_of_the_longest_alternative() {
+        assert_eq!(column("id,clients(name[])"), 16);
+        assert_eq!(column("data->>-78xy"), 11);
+        assert_eq!(column("name!hint"), 5);
+        assert_eq!(column("name::"), 7);
+        assert_eq!(column("id,authors("), 12);
+        assert_eq!(column("id,authors!(name)"), 11);
+        assert_eq!(column("id.name"), 4);
+        assert_eq!(column("id:"), 4);
+        assert_eq!(column("a:b:id"), 4);
+        assert_eq!(column("id,authors->name(x)"), 17);
+        assert_eq!(column("\"id"), 4);
+        assert_eq!(column("\"id\"\" x"), 5);
+        assert_eq!(column("pages.sum"), 10);
+        assert_eq!(column("id,...title"), 12);
+        assert_eq!(column("count(id)"), 6);
+        assert_eq!(column(" *(id)"), 3);
+        assert_eq!(column("a-"), 3);
+    }
+
+    #[test]
+    fn depth_and_number_of_embeds_are_bounded() {
+        let deep = |levels: usize| "a(".repeat(levels) + &")".repeat(levels);
+        assert_eq!(select(&deep(32)), deep(32));
+        assert_eq!(select(&deep(33)), "The request has too many levels of embedding");
+        assert_eq!(select(&"a(".repeat(100_000)), "The request has too many levels of embedding");
+        let wide = vec!["a()"; 257].join(",");
+        assert_eq!(select(&wide), "The request has too many embedded resources");
+    }
+}

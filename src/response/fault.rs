@@ -5,20 +5,15 @@ use crate::error::Error;
 use crate::http::{Body, Response};
 use serde_json::{Map, Value};
 
+/// The `Content-Type` of error bodies.
+pub const JSON: &str = "application/json; charset=utf-8";
+
 /// The answer for an error.
 pub fn error_response(error: &Error, verbosity: ErrorVerbosity) -> Response {
-    let text = |text: Option<&str>| text.map_or(Value::Null, Value::from);
-    let mut body = Map::new();
-    body.insert("code".into(), error.code().into());
-    if verbosity == ErrorVerbosity::Verbose {
-        body.insert("details".into(), error.details_value().cloned().unwrap_or(Value::Null));
-        body.insert("hint".into(), text(error.hint_text()));
-    }
-    body.insert("message".into(), error.message().into());
     let mut headers = Vec::with_capacity(error.headers().len() + 2);
     let own_type = error.headers().iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
     if !own_type {
-        headers.push(("Content-Type".into(), "application/json; charset=utf-8".into()));
+        headers.push(("Content-Type".into(), JSON.into()));
     }
     headers.push(("Proxy-Status".into(), format!("PostgREST; error={}", error.code())));
     for (name, value) in error.headers() {
@@ -27,11 +22,20 @@ pub fn error_response(error: &Error, verbosity: ErrorVerbosity) -> Response {
             headers.push((name.clone(), value.clone()));
         }
     }
-    Response {
-        status: error.status(),
-        headers,
-        body: Body::from(Value::Object(body).to_string()),
+    Response { status: error.status(), headers, body: error_body(error, verbosity) }
+}
+
+/// The body for an error.
+pub fn error_body(error: &Error, verbosity: ErrorVerbosity) -> Body {
+    let text = |text: Option<&str>| text.map_or(Value::Null, Value::from);
+    let mut body = Map::new();
+    body.insert("code".into(), error.code().into());
+    if verbosity == ErrorVerbosity::Verbose {
+        body.insert("details".into(), error.details_value().cloned().unwrap_or(Value::Null));
+        body.insert("hint".into(), text(error.hint_text()));
     }
+    body.insert("message".into(), error.message().into());
+    Value::Object(body).to_string().into()
 }
 
 /// Whether a field can stand in a message (RFC 9110, section 5).

@@ -9,7 +9,7 @@ mod success;
 
 pub use cors::Cors;
 pub use fault::error_response;
-pub use range::{ContentRange, not_satisfiable};
+pub use range::ContentRange;
 pub use success::{Finished, check_singular, of_call, of_mutation, of_read};
 
 use crate::http::Response;

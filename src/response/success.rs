@@ -1,7 +1,8 @@
 //! Answers to requests whose transaction succeeded.
 
 use super::range::{ContentRange, not_satisfiable};
-use super::{VARY, from_sql, merges};
+use super::{VARY, fault, from_sql, merges};
+use crate::config::ErrorVerbosity;
 use crate::error::{Error, Result};
 use crate::http::{Body, Response};
 use crate::plan::{BodyFormat, CallPlan, MediaChoice, MutatePlan, Mutation, ReadPlan};
@@ -28,25 +29,24 @@ pub struct Finished<'a> {
     pub outcome: Outcome,
     /// `db-max-rows`
     pub max_rows: Option<u64>,
+    /// `client-error-verbosity`
+    pub verbosity: ErrorVerbosity,
 }
 
 /// The answer to a read.
 ///
 /// # Errors
-/// PGRST116 when the result is not one row and should be, PGRST103 when the range is behind
-/// the last row, and what [`from_sql`] gives.
+/// PGRST116 when the result is not one row and should be, and what [`from_sql`] gives.
 pub fn of_read(plan: &ReadPlan, finished: Finished) -> Result<Response> {
     if finished.statement.is_explain {
         return Ok(finished.explained(&plan.media));
     }
     check_singular(&plan.media, &finished.outcome)?;
     let range = finished.content_range(plan.root.offset);
-    finished.check_range(&range)?;
     let mut response = finished.start(range.status());
     let location = content_location(finished.request);
     response.headers.push(("Content-Location".into(), location));
-    response.headers.push(("Content-Range".into(), range.to_string()));
-    finished.finish(response, Some(&plan.media))
+    finished.finish_range(response, range, Some(&plan.media))
 }
 
 /// The answer to a call.
@@ -66,11 +66,9 @@ pub fn of_call(plan: &CallPlan, finished: Finished) -> Result<Response> {
         // What is one value is there, whatever limits say.
         range = ContentRange { offset: 0, rows: 1, total: range.total.map(|_| 1) };
     }
-    finished.check_range(&range)?;
     let is_void = returns.returned == Returned::Void;
-    let mut response = finished.start(if is_void { 204 } else { range.status() });
-    response.headers.push(("Content-Range".into(), range.to_string()));
-    finished.finish(response, (!is_void).then_some(&plan.media))
+    let response = finished.start(if is_void { 204 } else { range.status() });
+    finished.finish_range(response, range, (!is_void).then_some(&plan.media))
 }
 
 /// The answer to a write. What could refuse it has been looked at in the transaction.
@@ -139,17 +137,22 @@ impl Finished<'_> {
         ContentRange { offset, rows: self.outcome.row_count(), total }
     }
 
-    fn check_range(&self, range: &ContentRange) -> Result<()> {
-        match range.total {
-            Some(total) if range.is_not_satisfiable() => {
-                let error = not_satisfiable(range.offset, total);
-                Err(match self.preferences.applied() {
-                    Some(applied) => error.header("Preference-Applied", applied),
-                    None => error,
-                })
-            }
-            _ => Ok(()),
-        }
+    /// Says which rows are in the body, or that there are none to be had.
+    fn finish_range(
+        self,
+        mut response: Response,
+        range: ContentRange,
+        media: Option<&MediaChoice>,
+    ) -> Result<Response> {
+        response.headers.push(("Content-Range".into(), range.to_string()));
+        let Some(total) = range.total.filter(|_| range.is_not_satisfiable()) else {
+            return self.finish(response, media);
+        };
+        response.status = 416;
+        response.headers.push(("Vary".into(), VARY.into()));
+        response.headers.push(("Content-Type".into(), fault::JSON.into()));
+        response.body = fault::error_body(&not_satisfiable(range.offset, total), self.verbosity);
+        Ok(response)
     }
 
     fn start(&self, status: u16) -> Response {
@@ -163,19 +166,16 @@ impl Finished<'_> {
     /// Adds what all answers have, the body, and what SQL says.
     fn finish(self, mut response: Response, media: Option<&MediaChoice>) -> Result<Response> {
         response.headers.push(("Vary".into(), VARY.into()));
-        if let Some(profile) = &self.request.profile {
-            response.headers.push(("Content-Profile".into(), profile.clone()));
-        }
         if let Some(media) = media {
+            if let Some(profile) = &self.request.profile {
+                response.headers.push(("Content-Profile".into(), profile.clone()));
+            }
             response.headers.push(("Content-Type".into(), media.content_type.clone()));
         }
         from_sql::apply(&mut response, &self.outcome)?;
         let bodyless = media.is_none() || self.request.method == Method::Head;
         if !bodyless && response.status != 204 {
             response.body = body(self.outcome, self.statement.encoding);
-        }
-        if matches!(response.status, 204 | 304) {
-            response.headers.retain(|(name, _)| name != "Content-Type");
         }
         Ok(response)
     }

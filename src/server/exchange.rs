@@ -1,10 +1,14 @@
 //! One request taken from tiny_http and its response given back: the only place that knows
 //! tiny_http's types, beside the pool that waits for them.
 
+use super::gate::head::SLOT_FIELD;
 use super::message::{INLINE_BODY_MAX_BYTES, error_response, sent_body, write_head};
+use super::slots::{Slot, Slots};
 use super::{Exchange, Handler};
+use crate::cancel::Cancel;
 use crate::http::{Headers, Request, Response};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +18,9 @@ const BODY_FIRST_ALLOCATION_BYTES: usize = 64 << 10;
 /// What is read and thrown away of a body that is too large. tiny_http reads the rest when it
 /// drops the request, into an allocation of the length that was promised.
 const DISCARD_MAX_BYTES: u64 = 64 << 20;
+
+/// The status logged when the client left before the answer.
+pub(super) const CLIENT_GONE: u16 = 499;
 
 /// Whether a connection serves further requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +35,8 @@ pub(super) enum Persistence {
 pub(super) struct Service {
     pub(super) handler: Arc<dyn Handler>,
     pub(super) body_max_bytes: usize,
+    /// Where the gate tells more about a request; `None` without the gate.
+    pub(super) slots: Option<Arc<Slots>>,
 }
 
 /// Why a request was not given to the handler.
@@ -50,9 +59,15 @@ impl Service {
     }
 
     fn answer(&self, mut incoming: tiny_http::Request, persistence: Persistence) {
-        let started = Instant::now();
-        let log = LogFields::of(&incoming);
-        let response = match self.read(&mut incoming) {
+        let slot = match &self.slots {
+            None => None,
+            Some(slots) => match take_slot(slots, &incoming) {
+                Some(slot) => Some(slot),
+                None => return answer_probe(incoming, persistence),
+            },
+        };
+        let log = LogFields::of(&incoming, slot.as_ref());
+        let response = match self.read(&mut incoming, slot) {
             Ok(request) => self.handle(request, &log),
             Err(Refusal::Gone) => return,
             Err(Refusal::Malformed(details)) => {
@@ -61,13 +76,13 @@ impl Service {
             Err(Refusal::TooLarge { promised }) => {
                 let response = too_large(self.body_max_bytes);
                 if !discard(&mut incoming, promised) {
-                    self.finished(&log, &response, started);
+                    self.finished(&log, &response);
                     return abandon(incoming, &response);
                 }
                 response
             }
         };
-        self.finished(&log, &response, started);
+        self.finished(&log, &response);
         let to_head = log.method == "HEAD";
         let connection = connection_field(&incoming, persistence);
         let sent = write_response(&mut *incoming.into_writer(), &response, to_head, connection);
@@ -84,36 +99,51 @@ impl Service {
         })
     }
 
-    fn finished(&self, log: &LogFields, response: &Response, started: Instant) {
+    fn finished(&self, log: &LogFields, response: &Response) {
+        let gone = log.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
         self.handler.finished(&Exchange {
             method: &log.method,
             target: &log.target,
             version: log.version,
-            status: response.status,
+            status: if gone { CLIENT_GONE } else { response.status },
             body_bytes: sent_body(response, log.method == "HEAD").len() as u64,
-            duration: started.elapsed(),
+            duration: log.arrived.elapsed(),
             peer: log.peer,
             user_agent: log.user_agent.as_deref(),
         });
     }
 
     /// The request as plain values, with its whole body.
-    fn read(&self, incoming: &mut tiny_http::Request) -> Result<Request, Refusal> {
+    fn read(
+        &self,
+        incoming: &mut tiny_http::Request,
+        slot: Option<Slot>,
+    ) -> Result<Request, Refusal> {
         let body = self.read_body(incoming)?;
         let (path, query) = incoming.url().split_once('?').unwrap_or((incoming.url(), ""));
-        let headers = incoming.headers().iter();
+        let fields = incoming.headers().iter().filter(|h| !h.field.equiv(SLOT_FIELD));
+        let mut headers: Vec<(String, String)> = fields
+            .map(|h| (h.field.as_str().as_str().to_owned(), h.value.as_str().to_owned()))
+            .collect();
+        let mut peer = incoming.remote_addr().map(|address| address.ip());
+        let mut cancel = None;
+        if let Some(slot) = slot {
+            peer = slot.peer;
+            cancel = Some(slot.cancel);
+            for (index, text) in slot.texts {
+                if let Some((_, value)) = headers.get_mut(index) {
+                    *value = text;
+                }
+            }
+        }
         Ok(Request {
             method: incoming.method().as_str().to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
-            headers: Headers(
-                headers
-                    .map(|h| (h.field.as_str().as_str().to_owned(), h.value.as_str().to_owned()))
-                    .collect(),
-            ),
+            headers: Headers(headers),
             body,
-            peer: incoming.remote_addr().map(|address| address.ip()),
-            cancel: None,
+            peer,
+            cancel,
         })
     }
 
@@ -153,21 +183,41 @@ struct LogFields {
     method: String,
     target: String,
     version: u8,
-    peer: Option<std::net::IpAddr>,
+    peer: Option<IpAddr>,
     user_agent: Option<String>,
+    arrived: Instant,
+    cancel: Option<Arc<Cancel>>,
 }
 
 impl LogFields {
-    fn of(incoming: &tiny_http::Request) -> LogFields {
+    fn of(incoming: &tiny_http::Request, slot: Option<&Slot>) -> LogFields {
         let user_agent = incoming.headers().iter().find(|h| h.field.equiv("User-Agent"));
+        let own_peer = || incoming.remote_addr().map(|address| address.ip());
         LogFields {
             method: incoming.method().as_str().to_owned(),
             target: incoming.url().to_owned(),
-            version: incoming.http_version().1,
-            peer: incoming.remote_addr().map(|address| address.ip()),
+            version: slot.map_or(incoming.http_version().1, |slot| slot.version),
+            peer: slot.map_or_else(own_peer, |slot| slot.peer),
             user_agent: user_agent.map(|h| h.value.as_str().to_owned()),
+            arrived: slot.map_or_else(Instant::now, |slot| slot.arrived),
+            cancel: slot.map(|slot| slot.cancel.clone()),
         }
     }
+}
+
+/// What the gate told of a request; `None` when it is a probe.
+fn take_slot(slots: &Slots, incoming: &tiny_http::Request) -> Option<Slot> {
+    // The gate writes it behind what comes from the client.
+    let name = incoming.headers().iter().rev().find(|h| h.field.equiv(SLOT_FIELD))?;
+    slots.take(name.value.as_str())
+}
+
+/// Shows the gate that its private connection works.
+fn answer_probe(incoming: tiny_http::Request, persistence: Persistence) {
+    let response = Response { status: 204, ..Response::default() };
+    let connection = connection_field(&incoming, persistence);
+    // A failure shows at the gate.
+    let _ = write_response(&mut *incoming.into_writer(), &response, false, connection);
 }
 
 /// The error for a body beyond the limit.

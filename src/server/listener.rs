@@ -156,6 +156,19 @@ impl Listener {
         })
     }
 
+    /// Makes [`Listener::accept`] not wait.
+    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(true)
+    }
+
+    /// Takes a connection, which does not wait either; with its address on TCP.
+    pub(super) fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
+        let (socket, peer) = self.socket.accept()?;
+        socket.set_nonblocking(true)?;
+        let peer = peer.as_socket().map(|address| address.ip().to_canonical());
+        Ok((socket, peer))
+    }
+
     /// Refuses further connections, and wakes a thread that waits in `accept` for one.
     /// An inherited socket stays open: systemd keeps it for the next process.
     pub(super) fn close(&self) {

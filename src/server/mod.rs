@@ -23,19 +23,26 @@
 //! ```
 
 mod exchange;
+pub mod gate;
+mod limits;
 mod listener;
 mod message;
+mod process;
 mod settings;
 mod shutdown;
+mod slots;
 mod workers;
 
+pub use limits::{Limits, RATE_GRACE};
 pub use listener::Address;
 pub use settings::{Listen, Settings};
 pub use shutdown::Shutdown;
 
 use crate::http::{Request, Response};
 use exchange::Service;
+use gate::PrivateSocket;
 use listener::Listener;
+use slots::Slots;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -122,19 +129,56 @@ impl Server {
     /// # Errors
     /// The worker pool cannot be started.
     pub fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let service = Service { handler, body_max_bytes: self.settings.body_max_bytes };
-        let listener = Arc::new(self.listener);
+        if self.settings.gate { self.run_with_gate(handler) } else { self.run_direct(handler) }
+    }
+
+    /// tiny_http listens itself.
+    fn run_direct(self, handler: Arc<dyn Handler>) -> io::Result<()> {
+        let Server { settings, listener, shutdown } = self;
+        let listener = Arc::new(listener);
+        let service = Service { handler, body_max_bytes: settings.body_max_bytes, slots: None };
         let source = listener.clone();
-        let workers = Workers::start(
-            Box::new(move || source.for_tiny_http()),
-            self.settings.threads,
-            service,
-        )?;
-        self.shutdown.wait();
-        let deadline = Instant::now() + self.settings.shutdown_timeout;
-        if !workers.stop(deadline, || listener.close()) {
-            log::warn!("the shutdown timeout has passed with requests unfinished");
-        }
+        let source = Box::new(move || source.for_tiny_http());
+        let workers = Workers::start(source, settings.threads, service)?;
+        shutdown.wait();
+        let deadline = Instant::now() + settings.shutdown_timeout;
+        end(workers.stop(deadline, || listener.close()));
         Ok(())
+    }
+
+    /// tiny_http listens on a private socket, to which the gate connects.
+    fn run_with_gate(self, handler: Arc<dyn Handler>) -> io::Result<()> {
+        let Server { settings, listener, shutdown } = self;
+        let private = Arc::new(PrivateSocket::new()?);
+        let slots = Arc::new(Slots::new(gate::link_count(settings.threads)));
+        let service = Service {
+            handler: handler.clone(),
+            body_max_bytes: settings.body_max_bytes,
+            slots: Some(slots.clone()),
+        };
+        let source = private.clone();
+        let source = Box::new(move || source.listener().map(tiny_http::Listener::from));
+        let workers = Workers::start(source, settings.threads, service)?;
+        let parts = gate::Parts {
+            listener: Arc::new(listener),
+            private: private.clone(),
+            slots,
+            handler,
+            limits: process::fit(settings.limits, settings.threads),
+            body_max_bytes: settings.body_max_bytes,
+            shutdown: shutdown.clone(),
+            shutdown_timeout: settings.shutdown_timeout,
+        };
+        let served = gate::serve(&parts);
+        // The requests of clients that left may still run.
+        let deadline = Instant::now() + settings.shutdown_timeout;
+        end(workers.stop(deadline, || private.close()));
+        served
+    }
+}
+
+fn end(all_finished: bool) {
+    if !all_finished {
+        log::warn!("the shutdown timeout has passed with requests unfinished");
     }
 }

@@ -1,5 +1,6 @@
 //! What the operator can choose of the server; every setting's default is its [`Default`].
 
+use super::limits::Limits;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     pub threads: usize,
     /// The largest request body; a larger one is answered 413. Default: 10 MiB.
     pub body_max_bytes: usize,
+    /// Limits of the gate.
+    pub limits: Limits,
     /// How long requests in flight may take after a shutdown has begun. Default: 30 s.
     pub shutdown_timeout: Duration,
 }
@@ -53,6 +56,7 @@ impl Default for Settings {
             gate: true,
             threads: 10,
             body_max_bytes: 10 << 20,
+            limits: Limits::default(),
             shutdown_timeout: Duration::from_secs(30),
         }
     }

@@ -44,6 +44,16 @@ impl Shutdown {
         drop(self.0.begun.wait_while(state, |s| !s.begun).unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Calls `wake` when the shutdown begins; at once when it has begun.
+    pub(super) fn on_begin(&self, wake: impl Fn() + Send + 'static) {
+        let mut state = self.lock();
+        if state.begun {
+            wake();
+        } else {
+            state.wakers.push(Box::new(wake));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

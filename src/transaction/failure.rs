@@ -84,9 +84,14 @@ pub fn error_of(error: &DbError, authenticated: bool) -> Error {
     }
     match status {
         401 => answer.header("WWW-Authenticate", "Bearer"),
-        503 => answer.header("Retry-After", "1"),
+        503 => at_once(answer),
         _ => answer,
     }
+}
+
+/// When to try again: the connection is there, or will be opened anew at once.
+fn at_once(answer: Error) -> Error {
+    answer.header("Retry-After", "0")
 }
 
 fn status_of(code: &str, message: &str, authenticated: bool) -> u16 {
@@ -172,7 +177,7 @@ fn custom_response(error: &DbError) -> Error {
     for (name, value) in parsed.headers {
         answer = answer.header(name, value);
     }
-    answer
+    if answer.status() == 503 { at_once(answer) } else { answer }
 }
 
 fn malformed(details: String) -> Error {

@@ -30,7 +30,7 @@ impl PreludeSettings {
     pub fn new(config: &Config) -> Self {
         let mut app_settings = String::new();
         for (name, value) in &config.app_settings {
-            push_setting(&mut app_settings, &["app.settings", name], value);
+            push_setting(&mut app_settings, name, value);
         }
         let mut extra_search_path = String::new();
         for schema in &config.db_extra_search_path {
@@ -83,13 +83,13 @@ impl Prelude<'_> {
             }
         }
         out.push_str(self.identity.sql.get_or_init(|| self.identity_text()));
-        push_setting(out, &["request.method"], self.request.method.as_str());
-        push_setting(out, &["request.path"], &self.request.path);
-        push_setting(out, &["request.headers"], &headers_json(self.headers));
-        push_setting(out, &["request.cookies"], &cookies_json(self.headers));
+        push_setting(out, "request.method", self.request.method.as_str());
+        push_setting(out, "request.path", &self.request.path);
+        push_setting(out, "request.headers", &headers_json(self.headers));
+        push_setting(out, "request.cookies", &cookies_json(self.headers));
         out.push_str(&self.settings.app_settings);
         if let Some(timezone) = &self.request.preferences.timezone {
-            push_setting(out, &["timezone"], timezone);
+            push_setting(out, "timezone", timezone);
         }
         for (name, value) in self.routine.map_or(&[][..], |r| &r.settings) {
             push_role_setting(out, name, value);
@@ -100,11 +100,11 @@ impl Prelude<'_> {
     /// The part that depends on the token alone.
     fn identity_text(&self) -> Box<str> {
         let mut text = String::new();
-        push_setting(&mut text, &["role"], &self.identity.role);
-        push_setting(&mut text, &["request.jwt.claims"], &self.identity.claims_json);
+        push_setting(&mut text, "role", &self.identity.role);
+        push_setting(&mut text, "request.jwt.claims", &self.identity.claims_json);
         if self.settings.claim_settings {
             for (name, value) in self.identity.claims().filter(|(name, _)| is_plain(name)) {
-                push_setting(&mut text, &["request.jwt.claim", &name], &value);
+                push_setting(&mut text, &format!("request.jwt.claim.{name}"), &value);
             }
         }
         text.into()
@@ -124,16 +124,14 @@ fn is_plain(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
 }
 
-/// Appends `SET LOCAL name='value';`. The last part of the name may be anything.
-fn push_setting(out: &mut String, name: &[&str], value: &str) {
+/// Appends `SET LOCAL name='value';`. The parts of the name are quoted.
+fn push_setting(out: &mut String, name: &str, value: &str) {
     out.push_str("SET LOCAL ");
-    match name {
-        [prefix, last] => {
-            out.push_str(prefix);
+    for (index, part) in name.split('.').enumerate() {
+        if index > 0 {
             out.push('.');
-            identifier(out, last);
         }
-        _ => name.iter().for_each(|part| out.push_str(part)),
+        identifier(out, part);
     }
     out.push('=');
     literal(out, value);

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -39,8 +39,8 @@ until rm -rf "$1" 2>/dev/null || [ $tries -ge 50 ]; do
 done
 "#;
 
-/// The pipe to the shell; closing it is the signal.
-static PIPE: Mutex<Option<std::process::ChildStdin>> = Mutex::new(None);
+/// The shell; closing its standard input is the signal.
+static SHELL: Mutex<Option<Child>> = Mutex::new(None);
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = tempfile::Builder::new()
@@ -51,7 +51,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     // PostgreSQL runs as another user when the tests run as root.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
     fs::create_dir(folder.join("pids")).expect("the folder is ours");
-    let mut shell = Command::new("sh")
+    let shell = Command::new("sh")
         .args(["-c", SCRIPT, "janitor"])
         .arg(&folder)
         .stdin(Stdio::piped())
@@ -60,7 +60,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         .process_group(0)
         .spawn()
         .expect("sh can be run");
-    *PIPE.lock().expect("nothing panics with it") = shell.stdin.take();
+    *SHELL.lock().expect("nothing panics with it") = Some(shell);
     // SAFETY: the handler is a plain function that stays valid.
     unsafe { libc::atexit(finish) };
     folder
@@ -68,14 +68,14 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 
 /// At a normal exit: lets the shell work, and waits until every child has ended.
 extern "C" fn finish() {
-    if let Ok(mut pipe) = PIPE.lock() {
-        drop(pipe.take());
-    }
-    // SAFETY: both calls touch no memory of ours. Ignoring SIGCHLD makes wait() return only
+    // SAFETY: signal() touches no memory of ours. Ignoring SIGCHLD makes wait() return only
     // once all children are gone, and keeps them from staying as zombies until then.
-    unsafe {
-        libc::signal(libc::SIGCHLD, libc::SIG_IGN);
-        libc::wait(std::ptr::null_mut());
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    if let Ok(mut shell) = SHELL.lock()
+        && let Some(mut shell) = shell.take()
+    {
+        // Closes the pipe first. The error is that there is no child left.
+        let _ = shell.wait();
     }
 }
 

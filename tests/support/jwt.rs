@@ -21,7 +21,7 @@ pub fn for_role(role: &str) -> String {
 
 /// A token over any header and claims, signed with HMAC-SHA256 whatever the header says.
 pub fn sign(header: &Value, claims: &Value, key: &[u8]) -> String {
-    let signed = format!("{}.{}", encode(&header.to_string()), encode(&claims.to_string()));
+    let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let signature = hmac::sign(&key, signed.as_bytes());
     format!("{signed}.{}", encode(signature.as_ref()))

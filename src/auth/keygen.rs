@@ -66,7 +66,7 @@ pub struct GeneratedKey {
 /// # Errors
 ///
 /// When the system gives no randomness.
-pub fn generate(kind: KeyKind, kid: Option<&str>) -> Result<GeneratedKey, KeyError> {
+pub fn keygen(kind: KeyKind, kid: Option<&str>) -> Result<GeneratedKey, KeyError> {
     let (mut public, private) = match kind {
         KeyKind::Secret => (json!({"kty": "oct", "alg": "HS256"}), secret()?),
         KeyKind::Rsa => rsa()?,

@@ -1,0 +1,292 @@
+//! The gate: one thread with an event loop that owns all client connections, and gives
+//! tiny_http whole, checked and normalised requests over a few private connections.
+//!
+//! tiny_http has no limits and no deadlines, and gives each connection a thread; behind the
+//! gate it sees a handful of fast, well-behaved clients. Everything is level-triggered and
+//! nothing blocks: the rooms below each hold one part of the loop.
+//!
+//! | room | its part |
+//! | --- | --- |
+//! | `accept` | new connections, and their limits |
+//! | `receive` | bytes from clients become requests |
+//! | `forward` | requests go to tiny_http, responses come back |
+//! | `send` | responses and the gate's own errors go to clients |
+//! | `sweep` | deadlines, memory, shutdown |
+
+mod accept;
+pub mod body;
+mod connection;
+mod fault;
+mod forward;
+pub mod head;
+mod helper;
+mod links;
+mod private;
+mod queue;
+mod receive;
+mod response;
+mod send;
+mod sweep;
+mod table;
+mod tally;
+
+pub use fault::Fault;
+pub(super) use private::PrivateSocket;
+
+use super::limits::Limits;
+use super::listener::Listener;
+use super::slots::Slots;
+use super::{Handler, Shutdown};
+use connection::{Connection, Watched};
+use helper::Helper;
+use links::Links;
+use polling::{Event, Events, PollMode, Poller};
+use queue::{FairQueue, Source};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use table::Table;
+use tally::Tally;
+
+/// Keys of the poller: the public listener, then the links, then the client connections.
+const LISTENER_KEY: usize = 0;
+const FIRST_LINK_KEY: usize = 1;
+const FIRST_CLIENT_KEY: usize = 1 << 16;
+
+/// Bytes read from a socket at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// What the gate is built from.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) listener: Arc<Listener>,
+    pub(super) private: Arc<PrivateSocket>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) limits: Limits,
+    pub(super) body_max_bytes: usize,
+    pub(super) shutdown: Shutdown,
+    pub(super) shutdown_timeout: Duration,
+}
+
+/// The number of private connections for that many workers.
+pub(super) fn link_count(workers: usize) -> usize {
+    workers.max(1) + links::SPARE_LINKS
+}
+
+/// Serves clients until a shutdown is begun and done. A panic in the event loop costs the
+/// clients that are connected, not the service.
+///
+/// # Errors
+/// The system refuses what the event loop needs.
+pub(super) fn serve(parts: &Parts) -> io::Result<()> {
+    loop {
+        let mut gate = Gate::new(parts.clone())?;
+        match catch_unwind(AssertUnwindSafe(|| gate.run())) {
+            Ok(ended) => return ended,
+            Err(_) => log::error!("the gate panicked and is started anew"),
+        }
+    }
+}
+
+/// The state of the event loop.
+pub(super) struct Gate {
+    parts: Parts,
+    poller: Arc<Poller>,
+    connections: Table<Connection>,
+    /// Connections an address holds.
+    sources: HashMap<Source, usize>,
+    links: Links,
+    queue: FairQueue,
+    /// Connections whose next request has arrived already.
+    ready: VecDeque<usize>,
+    /// Bytes in the buffers of all connections.
+    buffered: usize,
+    /// Whether some link is not read because the buffers are full.
+    links_paused: bool,
+    helper: Helper,
+    tally: Tally,
+    accepting: accept::Accepting,
+    /// For reading from sockets.
+    scratch: Vec<u8>,
+    /// For the normalised head of the request at hand.
+    wire: Vec<u8>,
+    now: Instant,
+    next_sweep: Instant,
+    /// When a shutdown that has begun ends for those that are not done.
+    closing_at: Option<Instant>,
+}
+
+impl Gate {
+    /// Makes the event loop ready.
+    ///
+    /// # Errors
+    /// The system refuses a poller or a thread.
+    pub(super) fn new(parts: Parts) -> io::Result<Gate> {
+        let poller = Arc::new(Poller::new()?);
+        let waker = poller.clone();
+        parts.shutdown.on_begin(move || {
+            // Without a wake-up the loop sees the shutdown at its next event.
+            let _ = waker.notify();
+        });
+        parts.listener.set_nonblocking()?;
+        // SAFETY: the listener outlives the poller's interest in it: both are fields of the
+        // gate, and it is deleted from the poller when accepting ends.
+        unsafe {
+            poller.add_with_mode(
+                &*parts.listener,
+                Event::readable(LISTENER_KEY),
+                PollMode::Level,
+            )?;
+        }
+        let now = Instant::now();
+        Ok(Gate {
+            links: Links::new(parts.slots.len()),
+            helper: Helper::start(parts.handler.clone())?,
+            accepting: accept::Accepting::new(),
+            parts,
+            poller,
+            connections: Table::default(),
+            sources: HashMap::new(),
+            queue: FairQueue::default(),
+            ready: VecDeque::new(),
+            buffered: 0,
+            links_paused: false,
+            tally: Tally::new(),
+            scratch: vec![0; READ_BYTES],
+            wire: Vec::with_capacity(4096),
+            now,
+            next_sweep: now,
+            closing_at: None,
+        })
+    }
+
+    /// Serves clients until a shutdown is begun and done.
+    ///
+    /// # Errors
+    /// The poller fails, which it does not do while its arguments are sound.
+    pub(super) fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::new();
+        while !self.is_done() {
+            self.connect_links();
+            events.clear();
+            self.poller.wait(&mut events, self.timeout())?;
+            self.now = Instant::now();
+            for event in events.iter() {
+                self.dispatch(event);
+            }
+            while let Some(key) = self.ready.pop_front() {
+                self.receive_buffered(key);
+            }
+            self.resume_links();
+            if self.parts.shutdown.has_begun() {
+                self.begin_shutdown();
+            }
+            self.sweep();
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event.key {
+            LISTENER_KEY => self.accept(),
+            key if key < FIRST_CLIENT_KEY => self.on_link(key - FIRST_LINK_KEY, event),
+            key => self.on_client(key - FIRST_CLIENT_KEY, event),
+        }
+    }
+
+    /// How long the loop may sleep.
+    fn timeout(&self) -> Option<Duration> {
+        let links = self.links.next_deadline();
+        let sweep = self.has_deadlines().then_some(self.next_sweep);
+        let next = [links, sweep, self.accepting.retry_at()].into_iter().flatten().min();
+        next.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn on_client(&mut self, key: usize, event: Event) {
+        // HUP without anything more to send or receive: the client is gone.
+        if event.is_interrupt() || event.is_err() == Some(true) {
+            return self.abort(key);
+        }
+        if event.writable {
+            self.flush_client(key);
+        }
+        if event.readable {
+            self.read_client(key);
+        }
+    }
+
+    fn on_link(&mut self, index: usize, event: Event) {
+        if event.writable {
+            self.flush_link(index);
+        }
+        if event.readable {
+            self.read_link(index);
+        }
+    }
+
+    /// Asks the poller to watch a client for what it is wanted for now.
+    fn watch_client(&mut self, key: usize, wanted: Watched) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.watched != wanted {
+            connection.watched = wanted;
+            let event = wanted.event(FIRST_CLIENT_KEY + key);
+            let watched = self.poller.modify_with_mode(&connection.socket, event, PollMode::Level);
+            if let Err(error) = watched {
+                log::error!("a connection cannot be watched: {error}");
+                self.abort(key);
+            }
+        }
+    }
+
+    /// Brings the account of a connection's buffers up to date.
+    fn account(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            let bytes = connection.buffered();
+            self.buffered = self.buffered - connection.accounted + bytes;
+            connection.accounted = bytes;
+        }
+    }
+
+    /// Sets when the current phase of a connection takes too long.
+    fn set_deadline(&mut self, key: usize, deadline: Option<Instant>) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.deadline = deadline;
+            if let Some(deadline) = deadline {
+                self.next_sweep = self.next_sweep.min(deadline);
+            }
+        }
+    }
+
+    /// Takes a connection out of everything and closes it.
+    fn close(&mut self, key: usize) {
+        let Some(connection) = self.connections.remove(key) else { return };
+        // The descriptor is open still, so it cannot be unknown to the poller.
+        let _ = self.poller.delete(&connection.socket);
+        self.buffered -= connection.accounted;
+        if let Some(count) = self.sources.get_mut(&connection.source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&connection.source);
+            }
+        }
+        match connection.phase {
+            connection::Phase::Queued => self.queue.remove(connection.source, key),
+            connection::Phase::InFlight(link) => {
+                if let Some(link) = self.links.get_mut(link) {
+                    link.owner = links::Owner::Gone;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // The listener may outlive the gate, in one that replaces it after a panic.
+        let _ = self.poller.delete(&*self.parts.listener);
+    }
+}

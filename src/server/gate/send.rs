@@ -1,0 +1,215 @@
+//! Responses, and the gate's own errors, go to clients at the pace of each.
+
+use super::Gate;
+use super::connection::{Phase, Watched};
+use super::fault::Fault;
+use super::helper::Report;
+use super::tally::Incident;
+use crate::server::exchange::CLIENT_GONE;
+use crate::server::limits::Limits;
+use crate::server::message::{sent_body, write_head};
+use std::time::Duration;
+
+/// How long what a client still sends is read after its last response.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of it.
+const LINGER_MAX_BYTES: u64 = 64 << 20;
+
+/// The bytes of an error response, and how many of them are its body.
+pub(super) fn fault_bytes(fault: Fault, to_head: bool, keep_alive: bool) -> (Vec<u8>, u64) {
+    let response = fault.response();
+    let mut bytes = Vec::with_capacity(512);
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    write_head(&mut bytes, &response, to_head, Some(connection));
+    let body = sent_body(&response, to_head);
+    bytes.extend_from_slice(body);
+    (bytes, body.len() as u64)
+}
+
+impl Gate {
+    /// Sends bytes to a client, and keeps what it does not take yet; `more` is how many are
+    /// to come after them.
+    pub(super) fn send_client(&mut self, key: usize, parts: &[&[u8]], more: u64) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match connection.output.send(&connection.socket, parts, more) {
+            Ok(sent) => self.sent(key, sent),
+            Err(_) => self.abort(key),
+        }
+    }
+
+    /// Sends on what a client did not take before.
+    pub(super) fn flush_client(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match connection.output.flush(&connection.socket) {
+            Ok(sent) => self.sent(key, sent),
+            Err(_) => return self.abort(key),
+        }
+        if let Some(connection) = self.connections.get(key)
+            && connection.phase == Phase::Writing
+            && connection.output.is_empty()
+        {
+            self.finish(key);
+        }
+    }
+
+    /// Notes that a client took that many bytes.
+    fn sent(&mut self, key: usize, bytes: usize) {
+        let rate = self.parts.limits.response_min_bytes_per_second;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.transferred += bytes as u64;
+        let waits = !connection.output.is_empty();
+        if waits {
+            let allowed = Limits::time_allowed(connection.transferred, rate);
+            let deadline = connection.since + allowed;
+            self.set_deadline(key, Some(deadline));
+        } else if matches!(connection.phase, Phase::InFlight(_)) && !connection.half_closed {
+            connection.deadline = None;
+        }
+        if let Some(connection) = self.connections.get(key) {
+            self.watch_client(key, Watched { writable: waits, ..connection.watched });
+        }
+        self.account(key);
+    }
+
+    /// A response is written whole: the connection goes on, or ends.
+    pub(super) fn finish(&mut self, key: usize) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.request = None;
+        connection.used = true;
+        if connection.half_closed {
+            return self.close(key);
+        }
+        let goes_on = connection.keep_alive && self.closing_at.is_none();
+        connection.enter(if goes_on { Phase::Idle } else { Phase::Lingering }, now);
+        if goes_on {
+            if !connection.input.is_empty() {
+                self.ready.push_back(key);
+            }
+            self.set_deadline(key, Some(now + self.parts.limits.idle_timeout));
+        } else {
+            connection.input = Vec::new();
+            if connection.socket.shutdown(std::net::Shutdown::Write).is_err() {
+                return self.close(key);
+            }
+            self.set_deadline(key, Some(now + LINGER));
+        }
+        self.watch_client(key, Watched::READ);
+        self.account(key);
+    }
+
+    /// Throws away what a client sends after its last response.
+    pub(super) fn linger_on(&mut self, key: usize, bytes: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.transferred += bytes as u64;
+        if connection.transferred > LINGER_MAX_BYTES {
+            self.close(key);
+        }
+    }
+
+    /// Answers the current request with an error of the gate. `keep` is whether the connection
+    /// may go on; `raw` is what has arrived of the request when it is not known otherwise.
+    pub(super) fn answer_fault(&mut self, key: usize, fault: Fault, raw: &[u8], keep: bool) {
+        let now = self.now;
+        let shutting_down = self.closing_at.is_some();
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.keep_alive &= keep && !shutting_down;
+        let request = connection.request.as_ref();
+        let to_head = request.map_or(raw.starts_with(b"HEAD "), |r| r.head.is_head);
+        let (bytes, body_bytes) = fault_bytes(fault, to_head, connection.keep_alive);
+        self.report(key, fault.status(), body_bytes, raw);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.request = None;
+        connection.enter(Phase::Writing, now);
+        self.send_client(key, &[&bytes], 0);
+        if self.connections.get(key).is_some_and(|connection| connection.output.is_empty()) {
+            self.finish(key);
+        }
+    }
+
+    /// A client has gone without taking its answer: its work is stopped.
+    pub(super) fn abort(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let waits = matches!(connection.phase, Phase::Queued | Phase::InFlight(_));
+        if waits {
+            self.count(Incident::Gone);
+        }
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        match (connection.phase, &connection.request) {
+            // The worker reports this one.
+            (Phase::InFlight(_), Some(request)) => self.helper.cancel(request.cancel.clone()),
+            (Phase::Queued, _) => self.report(key, CLIENT_GONE, 0, &[]),
+            _ => {}
+        }
+        self.close(key);
+    }
+
+    /// Tells the handler of a request that no worker saw.
+    fn report(&mut self, key: usize, status: u16, body_bytes: u64, raw: &[u8]) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let (head, arrived) = match connection.request.as_deref() {
+            Some(request) => (&request.wire[..], request.arrived),
+            None => (raw, connection.since),
+        };
+        let described = Described::of(head);
+        self.helper.report(Report {
+            method: described.method,
+            target: described.target,
+            version: connection.request.as_ref().map_or(1, |request| request.head.version),
+            status,
+            body_bytes,
+            duration: self.now.saturating_duration_since(arrived),
+            peer: connection.peer,
+            user_agent: described.user_agent,
+        });
+    }
+}
+
+/// What can be told of a head that may be malformed.
+#[derive(Debug, PartialEq, Eq)]
+struct Described {
+    method: String,
+    target: String,
+    user_agent: Option<String>,
+}
+
+impl Described {
+    fn of(head: &[u8]) -> Described {
+        let text = |bytes: &[u8]| {
+            let printable = bytes.iter().map(|b| if b.is_ascii_graphic() { *b } else { b'?' });
+            printable.map(char::from).collect::<String>()
+        };
+        let mut lines = head.split(|byte| *byte == b'\n');
+        let mut parts = lines.next().unwrap_or(&[]).split(|byte| *byte == b' ');
+        let (method, target) = (parts.next().unwrap_or(&[]), parts.next());
+        let user_agent = lines.find_map(|line| {
+            let (name, value) = line.split_at_checked(USER_AGENT.len())?;
+            name.eq_ignore_ascii_case(USER_AGENT).then(|| {
+                String::from_utf8_lossy(value).trim().replace(|c: char| c.is_control(), "?")
+            })
+        });
+        Described {
+            // Without a second part it is no request line, and may be anything.
+            method: target.map(|_| text(method)).unwrap_or_default(),
+            target: target.map(text).unwrap_or_default(),
+            user_agent,
+        }
+    }
+}
+
+const USER_AGENT: &[u8] = b"User-Agent:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_described_as_far_as_it_goes() {
+        let described = Described::of(b"GET /a HTTP/1.1\r\nuser-agent: curl/8 \r\n\r\n");
+        assert_eq!((described.method.as_str(), described.target.as_str()), ("GET", "/a"));
+        assert_eq!(described.user_agent.as_deref(), Some("curl/8"));
+        let described = Described::of(b"\x16\x03\x01\0\xff");
+        assert_eq!((described.method.as_str(), described.target.as_str()), ("", ""));
+        assert_eq!(Described::of(b"GET /\x1b[31m HTTP/1.1\r\n").target, "/?[31m");
+    }
+}

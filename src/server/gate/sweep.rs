@@ -1,0 +1,148 @@
+//! What happens without an event: deadlines, the bound on memory, and the shutdown.
+
+use super::Gate;
+use super::connection::Phase;
+use super::fault::Fault;
+use super::tally::Incident;
+use std::time::Duration;
+
+/// Between two walks over all connections: the precision of deadlines.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(20);
+/// Between two walks when nothing is due.
+const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// How old a transfer must be for its rate to tell anything.
+const RATE_MIN_AGE: Duration = Duration::from_millis(100);
+/// How long a connection that was opened just before a shutdown may take to send a request.
+const FRESH_GRACE: Duration = Duration::from_millis(500);
+
+impl Gate {
+    /// Whether the loop has to wake up without an event.
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.connections.len() > 0 || !self.tally.is_empty() || self.closing_at.is_some()
+    }
+
+    /// Counts an incident, to be logged soon.
+    pub(super) fn count(&mut self, incident: Incident) {
+        self.tally.count(incident);
+        self.next_sweep = self.next_sweep.min(self.now + SWEEP_INTERVAL);
+    }
+
+    /// Ends what has taken too long.
+    pub(super) fn sweep(&mut self) {
+        self.resume_accepting();
+        if self.now < self.next_sweep {
+            return;
+        }
+        // What is done below may set earlier deadlines, which bring it forward again.
+        self.next_sweep = self.now + SWEEP_INTERVAL_MAX;
+        let mut next = self.tally.tell(self.now);
+        for key in 0..self.connections.bound() {
+            let Some(deadline) = self.connections.get(key).and_then(|c| c.deadline) else {
+                continue;
+            };
+            if deadline <= self.now {
+                self.expire(key);
+            } else {
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+            }
+        }
+        if self.links_paused {
+            next = Some(self.now);
+        }
+        let next = [next, self.closing_at].into_iter().flatten().min();
+        let next = next.unwrap_or(self.next_sweep).max(self.now + SWEEP_INTERVAL);
+        self.next_sweep = self.next_sweep.min(next);
+    }
+
+    /// The deadline of a connection's phase has passed.
+    fn expire(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.deadline = None;
+        match connection.phase {
+            Phase::Idle | Phase::Lingering => self.close(key),
+            Phase::Head => self.expire_request(key, Fault::HeadTimeout),
+            Phase::Body => self.expire_request(key, Fault::BodyTimeout),
+            Phase::Queued | Phase::InFlight(_) if connection.half_closed => self.abort(key),
+            Phase::Queued => {
+                let source = connection.source;
+                self.queue.remove(source, key);
+                self.count(Incident::Overload);
+                self.answer_fault(key, Fault::QueueTimeout, &[], true);
+            }
+            Phase::InFlight(_) | Phase::Writing => {
+                self.count(Incident::SlowReader);
+                self.abort(key);
+            }
+        }
+    }
+
+    fn expire_request(&mut self, key: usize, fault: Fault) {
+        self.count(Incident::SlowSender);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let raw = std::mem::take(&mut connection.input);
+        self.answer_fault(key, fault, &raw, false);
+    }
+
+    /// Keeps the buffers within their bound after the connection `key` has got some.
+    pub(super) fn relieve(&mut self, key: usize) {
+        if self.buffered <= self.parts.limits.buffer_max_bytes || self.make_room(0, None) {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if matches!(connection.phase, Phase::Head | Phase::Body) {
+            let raw = std::mem::take(&mut connection.input);
+            self.refuse_request(key, Fault::BuffersFull, &raw);
+        }
+    }
+
+    /// Makes room for that many bytes by disconnecting the slowest clients, except one;
+    /// returns whether there is room now.
+    pub(super) fn make_room(&mut self, bytes: usize, except: Option<usize>) -> bool {
+        while self.buffered + bytes > self.parts.limits.buffer_max_bytes {
+            let now = self.now;
+            let slowest = self
+                .connections
+                .iter()
+                .filter(|(key, c)| {
+                    Some(*key) != except
+                        && c.is_slow_transfer()
+                        && now.saturating_duration_since(c.since) >= RATE_MIN_AGE
+                })
+                .min_by_key(|(_, connection)| connection.rate(now))
+                .map(|(key, _)| key);
+            let Some(key) = slowest else { return false };
+            self.count(Incident::Evicted);
+            self.abort(key);
+        }
+        true
+    }
+
+    /// Takes no more connections, and ends those that wait for nothing.
+    pub(super) fn begin_shutdown(&mut self) {
+        if self.closing_at.is_some() {
+            return;
+        }
+        self.stop_accepting();
+        let end = self.now + self.parts.shutdown_timeout;
+        self.closing_at = Some(end);
+        self.next_sweep = self.now;
+        for key in 0..self.connections.bound() {
+            // A request may have arrived while the shutdown began.
+            if self.connections.get(key).is_some_and(|c| c.phase == Phase::Idle) {
+                self.read_client(key);
+            }
+            match self.connections.get(key) {
+                Some(c) if c.phase == Phase::Idle && c.used => self.close(key),
+                Some(c) if c.phase == Phase::Idle => {
+                    self.set_deadline(key, Some(self.now + FRESH_GRACE));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a shutdown has begun and nobody is left, or its time is over.
+    pub(super) fn is_done(&self) -> bool {
+        self.closing_at.is_some_and(|end| self.connections.len() == 0 || end <= self.now)
+    }
+}

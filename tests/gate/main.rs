@@ -1,0 +1,7 @@
+//! The gate from outside: raw bytes over real sockets, against a handler that says what it
+//! got.
+
+mod framing;
+mod lifecycle;
+mod limits;
+mod rig;
