@@ -10,6 +10,7 @@ use crate::config::connection::{ConnectError, Connector};
 use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
 use postgres::Client;
+use postgres::error::SqlState;
 use r2d2::ManageConnection;
 use std::convert::Infallible;
 use std::fmt;
@@ -80,6 +81,18 @@ pub enum Unavailable {
     Unreachable(Arc<ConnectError>),
 }
 
+impl Unavailable {
+    /// Whether the database went away, rather than having no connection to spare.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            Unavailable::Exhausted => false,
+            Unavailable::Unreachable(error) => {
+                error.code() != Some(&SqlState::TOO_MANY_CONNECTIONS)
+            }
+        }
+    }
+}
+
 impl Pool {
     /// A pool that opens its connections with `connector`, none yet, and tells `observer`.
     pub fn new(connector: Connector, settings: &Settings, observer: Arc<Observer>) -> Self {
@@ -102,11 +115,7 @@ impl Pool {
             open: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
         };
-        Self {
-            slots,
-            shared: Arc::new(shared),
-            acquisition_timeout: settings.acquisition_timeout,
-        }
+        Self { slots, shared: Arc::new(shared), acquisition_timeout: settings.acquisition_timeout }
     }
 
     /// A connection for one request.

@@ -99,19 +99,25 @@ impl Listener {
     /// replaced.
     fn hear(&self, client: &mut Client) -> Result<(), String> {
         loop {
-            let mut notifications = client.notifications();
-            let mut notifications = notifications.timeout_iter(PING_INTERVAL);
-            while let Some(notification) = notifications.next().map_err(|e| describe(&e))? {
-                if self.app.reloads().is_replaced(self.number) {
-                    return Ok(());
-                }
-                self.handle(&notification);
-            }
+            self.hear_until_silent(client)?;
             if self.app.reloads().is_replaced(self.number) {
                 return Ok(());
             }
             client.is_valid(PING_TIMEOUT).map_err(|error| describe(&error))?;
         }
+    }
+
+    /// Handles notifications until none has come for a while.
+    fn hear_until_silent(&self, client: &mut Client) -> Result<(), String> {
+        let mut notifications = client.notifications();
+        let mut notifications = notifications.timeout_iter(PING_INTERVAL);
+        while let Some(notification) = notifications.next().map_err(|e| describe(&e))? {
+            if self.app.reloads().is_replaced(self.number) {
+                break;
+            }
+            self.handle(&notification);
+        }
+        Ok(())
     }
 
     fn handle(&self, notification: &Notification) {

@@ -45,8 +45,8 @@ impl Loader {
     /// # Errors
     /// When a value cannot be used.
     pub fn config(&self) -> Result<(Config, Vec<String>), StartError> {
-        let (config, warnings) = Config::load(self.path.as_deref(), &self.environment, &[])
-            .map_err(StartError::new)?;
+        let (config, warnings) =
+            Config::load(self.path.as_deref(), &self.environment, &[]).map_err(StartError::new)?;
         Ok((config, warnings.iter().map(ToString::to_string).collect()))
     }
 
@@ -93,7 +93,9 @@ impl Loader {
     fn connector(
         &self,
         config: &Config,
-        of: impl Fn(&ConnectionSettings) -> Result<Connector, crate::config::connection::ConnectionError>,
+        of: impl Fn(
+            &ConnectionSettings,
+        ) -> Result<Connector, crate::config::connection::ConnectionError>,
     ) -> Result<Connector, StartError> {
         ConnectionSettings::parse(&config.db_uri, &self.environment)
             .and_then(|settings| of(&settings))
@@ -119,10 +121,15 @@ impl Loader {
         let mut client = app.pool().connector().connect().map_err(LoadError::connecting)?;
         if app.live().schema.is_none() || app.reloads().is_database_lost() {
             let row = client
-                .query_typed_one("select version(), current_setting('server_version_num')::int", &[])
+                .query_typed_one(
+                    "select version(), current_setting('server_version_num')::int",
+                    &[],
+                )
                 .map_err(LoadError::reading)?;
-            let (version, number): (String, i32) =
-                (row.try_get(0).map_err(LoadError::reading)?, row.try_get(1).map_err(LoadError::reading)?);
+            let (version, number): (String, i32) = (
+                row.try_get(0).map_err(LoadError::reading)?,
+                row.try_get(1).map_err(LoadError::reading)?,
+            );
             if number < SERVER_VERSION_MIN {
                 return Err(LoadError::too_old(&version, SERVER_VERSION_MIN / 10_000));
             }
@@ -165,7 +172,7 @@ impl Loader {
         };
         let source = &live.config.jwt_revocation_source;
         if let Some(source) = source
-            && (wanted.config || *source != running.config.jwt_revocation_source)
+            && (wanted.config || running.config.jwt_revocation_source.as_ref() != Some(source))
         {
             let read = self.lasting.revocations.read(client, source, app.observer());
             if let Err(error) = read {
@@ -300,9 +307,8 @@ struct Summary<'s>(&'s SchemaCache);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |of: fn(&ExposedSchema) -> usize| -> usize {
-            self.0.schemas.values().map(of).sum()
-        };
+        let count =
+            |of: fn(&ExposedSchema) -> usize| -> usize { self.0.schemas.values().map(of).sum() };
         let representations = &self.0.representations;
         write!(
             f,

@@ -117,9 +117,7 @@ impl Reloads {
         let state = self.lock();
         let pending = |state: &mut State| !done(state);
         match patience {
-            None => {
-                self.changed.wait_while(state, pending).unwrap_or_else(PoisonError::into_inner)
-            }
+            None => self.changed.wait_while(state, pending).unwrap_or_else(PoisonError::into_inner),
             Some(time) => {
                 let waited = self.changed.wait_timeout_while(state, time, pending);
                 waited.unwrap_or_else(PoisonError::into_inner).0

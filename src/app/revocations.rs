@@ -30,14 +30,16 @@ impl Revocations {
 
     /// Adds what a notification says.
     pub fn add(&self, payload: &str, observer: &Observer) {
+        let Some(denied) = Denied::parse(payload) else {
+            // The payload stays out of the log: it may name a person.
+            return log::warn!("a notification on {CHANNEL} revokes nothing: not one claim");
+        };
         let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-        for denied in Denied::parse(payload) {
-            if let Some(added) = &mut *meanwhile {
-                added.push(denied.clone());
-            }
-            if !self.deny_list.insert(denied) {
-                observer.observe(&Event::RevocationsFull);
-            }
+        if let Some(added) = &mut *meanwhile {
+            added.push(denied.clone());
+        }
+        if !self.deny_list.insert(denied) {
+            observer.observe(&Event::RevocationsFull);
         }
     }
 
@@ -69,10 +71,7 @@ fn read(client: &mut Client, source: &QualifiedName) -> Result<Vec<Denied>, Erro
     let name = quoted(source);
     let mut transaction = client.build_transaction().read_only(true).start()?;
     let is_relation: bool = transaction
-        .query_typed_one(
-            "select to_regclass($1) is not null",
-            &[(&name, Type::TEXT)],
-        )?
+        .query_typed_one("select to_regclass($1) is not null", &[(&name, Type::TEXT)])?
         .try_get(0)?;
     let call = if is_relation { "" } else { "()" };
     // A column of the alias's name would come before the row.
@@ -100,17 +99,17 @@ fn quoted(name: &QualifiedName) -> String {
 }
 
 /// What a row revokes: the value of a function, the column `jti`, or else the first column.
-fn of_row(json: &str) -> Vec<Denied> {
+fn of_row(json: &str) -> Option<Denied> {
     let value = match serde_json::from_str(json) {
         Ok(Value::Object(mut row)) => match row.remove("jti") {
             Some(value) => value,
             None => row.into_iter().next().map_or(Value::Null, |(_, value)| value),
         },
         Ok(value) => value,
-        Err(_) => return Vec::new(),
+        Err(_) => return None,
     };
     match value {
-        Value::Null => Vec::new(),
+        Value::Null => None,
         Value::String(text) => Denied::parse(&text),
         other => Denied::parse(&other.to_string()),
     }
@@ -127,12 +126,12 @@ mod tests {
     #[test]
     fn a_row_revokes_by_its_value_its_jti_or_its_first_column() {
         for (json, expected) in [
-            (r#""a1""#, vec![denied("jti", "a1")]),
-            (r#"{"at":"2026-01-01","jti":"a1"}"#, vec![denied("jti", "a1")]),
-            (r#"{"token":"a1","at":"2026-01-01"}"#, vec![denied("jti", "a1")]),
-            (r#"{"claims":{"sub":"ada"}}"#, vec![denied("sub", "ada")]),
-            (r#"{"jti":null}"#, vec![]),
-            ("null", vec![]),
+            (r#""a1""#, Some(denied("jti", "a1"))),
+            (r#"{"at":"2026-01-01","jti":"a1"}"#, Some(denied("jti", "a1"))),
+            (r#"{"token":"a1","at":"2026-01-01"}"#, Some(denied("jti", "a1"))),
+            (r#"{"claims":{"sub":"ada"}}"#, Some(denied("sub", "ada"))),
+            (r#"{"jti":null}"#, None),
+            ("null", None),
         ] {
             assert_eq!(of_row(json), expected, "{json}");
         }

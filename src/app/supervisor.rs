@@ -63,13 +63,14 @@ impl Supervisor {
     }
 
     /// Loads everything, and then what is asked for, until [`Reloads::end`](super::Reloads::end).
+    /// Calls `tried` after the first attempt, whatever came of it.
     ///
     /// # Errors
     /// When the database refuses this user or password at the start, or cannot be reached and
     /// `db-pool-automatic-recovery` is off.
-    pub fn run(mut self) -> Result<(), StartError> {
-        lower_priority();
+    pub fn run(mut self, tried: impl FnOnce()) -> Result<(), StartError> {
         self.keep_listener()?;
+        let mut tried = Some(tried);
         let mut wanted = Wanted::ALL;
         loop {
             let patience = if wanted.is_empty() {
@@ -84,6 +85,10 @@ impl Supervisor {
                     Err(error) => Some(self.failed(&error)?),
                 }
             };
+            if let Some(tried) = tried.take() {
+                tried();
+                lower_priority();
+            }
             match self.app.reloads().next(patience) {
                 Next::Load(more) => wanted |= more,
                 Next::End => return Ok(()),

@@ -163,9 +163,12 @@ mod tests {
         let logged = |level: LogLevel, status| {
             Event::Answered(&Access { status, ..ACCESS }).level().is_some_and(|from| level >= from)
         };
-        for (level, from) in
-            [(LogLevel::Crit, 600), (LogLevel::Error, 500), (LogLevel::Warn, 400), (LogLevel::Info, 0)]
-        {
+        for (level, from) in [
+            (LogLevel::Crit, 600),
+            (LogLevel::Error, 500),
+            (LogLevel::Warn, 400),
+            (LogLevel::Info, 0),
+        ] {
             for status in [200, 399, 400, 499, 500, 599] {
                 assert_eq!(logged(level, status), status >= from, "{level:?} {status}");
             }

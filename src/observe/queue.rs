@@ -68,7 +68,11 @@ impl Queue {
 
     /// Adds a line that `write` writes, given the time of day. Control characters in it
     /// become spaces, so that a line stays one line.
-    pub fn push(&self, output: Output, write: impl FnOnce(&mut dyn fmt::Write, &str) -> fmt::Result) {
+    pub fn push(
+        &self,
+        output: Output,
+        write: impl FnOnce(&mut dyn fmt::Write, &str) -> fmt::Result,
+    ) {
         let mut state = self.lock();
         if state.text.len() > QUEUE_MAX_BYTES {
             state.dropped += 1;

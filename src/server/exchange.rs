@@ -110,6 +110,7 @@ impl Service {
             duration: log.arrived.elapsed(),
             peer: log.peer,
             user_agent: log.user_agent.as_deref(),
+            role: response.role.as_deref(),
         });
     }
 
