@@ -2,7 +2,6 @@
 //! job of [`args`]; nothing here answers a request.
 
 pub mod args;
-pub mod logger;
 pub mod ready;
 pub mod serve;
 pub mod show;
