@@ -25,7 +25,7 @@ use crate::config::TxEnd;
 use crate::error::{Error, Result};
 use crate::http::{Headers, Request, Response};
 use crate::observe::{Event, Observer, Readings};
-use crate::plan::{self, Mutation, MutatePlan, Plan};
+use crate::plan::{self, MutatePlan, Mutation, Plan};
 use crate::pool::{Pool, Pooled, Unavailable};
 use crate::query::{self, Statement};
 use crate::request::{ApiRequest, Method, Preferences, Resource, Transaction as Wish};
@@ -33,10 +33,10 @@ use crate::response::{self, Finished};
 use crate::schema::{IsolationLevel, Routine, SchemaCache, Volatility};
 use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction};
 use arc_swap::ArcSwap;
+use record::Record;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use record::Record;
 
 /// The application.
 pub struct App {
@@ -243,11 +243,17 @@ impl Exchange<'_> {
 
     /// Runs a transaction. One that only reads is run once more on another connection when
     /// the first turns out to be gone: nothing can have come of it.
-    fn run_on(&self, app: &App, transaction: &Transaction, message: &mut String) -> Result<Outcome> {
+    fn run_on(
+        &self,
+        app: &App,
+        transaction: &Transaction,
+        message: &mut String,
+    ) -> Result<Outcome> {
         let mut retries = usize::from(transaction.read_only);
         loop {
             let mut pooled = app.connection()?;
-            let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
+            let connection =
+                pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
             match transaction.run(connection, message) {
                 Ok(outcome) => return Ok(outcome),
                 Err(Aborted::Failed(failure)) => {
@@ -269,10 +275,7 @@ impl Exchange<'_> {
     fn isolation(&self, routine: Option<&Routine>) -> IsolationLevel {
         let of_role =
             || self.schema.role_settings.get(self.identity.role.as_str()).and_then(|s| s.isolation);
-        routine
-            .and_then(|r| r.isolation)
-            .or_else(of_role)
-            .unwrap_or(IsolationLevel::ReadCommitted)
+        routine.and_then(|r| r.isolation).or_else(of_role).unwrap_or(IsolationLevel::ReadCommitted)
     }
 
     /// Whether the effects go: by configuration, or by the client's wish where it counts.

@@ -17,7 +17,9 @@ pub use call::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN, find_routine
 pub use describe::{DescribePlan, Language};
 pub use filter::{Comparand, ResolvedCondition, ResolvedField, ResolvedFilter, ResolvedLogic};
 pub use media::{BodyFormat, MediaChoice, Subject, negotiate, not_available};
-pub use mutate::{BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn, key_mismatch};
+pub use mutate::{
+    BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn, key_mismatch,
+};
 pub use read::{
     EmbedNode, EmbedRole, OutputColumn, ReadNode, ResolvedOrder, SelectedField, SelectedValue,
 };
@@ -74,8 +76,9 @@ pub fn plan<'a>(
     settings: &Settings,
 ) -> Result<Plan<'a>> {
     match (&request.resource, request.method) {
-        (Resource::Routine(name), _) => call::plan(name, request, schema, settings)
-            .map(|plan| Plan::Call(Box::new(plan))),
+        (Resource::Routine(name), _) => {
+            call::plan(name, request, schema, settings).map(|plan| Plan::Call(Box::new(plan)))
+        }
         (Resource::Relation(name), Method::Get | Method::Head) => {
             let relation = find_relation(schema, &request.schema, name)?;
             let (mut root, deprecated_names) =
@@ -84,14 +87,19 @@ pub fn plan<'a>(
             root.jsonb = media.format.shows_embeds_as_text();
             Ok(Plan::Read(ReadPlan { root, media, deprecated_names }))
         }
-        (Resource::Relation(name), _) => mutate::plan(name, request, schema, settings)
-            .map(|plan| Plan::Mutate(Box::new(plan))),
+        (Resource::Relation(name), _) => {
+            mutate::plan(name, request, schema, settings).map(|plan| Plan::Mutate(Box::new(plan)))
+        }
         (Resource::Root, _) => describe::plan(request, settings).map(Plan::Describe),
     }
 }
 
 /// The relation of a path, or the error that says what is near.
-pub fn find_relation<'a>(schema: &'a SchemaCache, name_of_schema: &str, name: &str) -> Result<&'a Relation> {
+pub fn find_relation<'a>(
+    schema: &'a SchemaCache,
+    name_of_schema: &str,
+    name: &str,
+) -> Result<&'a Relation> {
     if let Some(relation) = schema.relation(name_of_schema, name) {
         return Ok(relation);
     }

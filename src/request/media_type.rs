@@ -280,7 +280,9 @@ mod tests {
             MediaType::parse("application/vnd.pgrst.array+json"),
             MediaType::ApplicationJson
         );
-        for name in ["application/openapi+json;version=3.1", "application/vnd.oai.openapi+json;version=3.1"] {
+        for name in
+            ["application/openapi+json;version=3.1", "application/vnd.oai.openapi+json;version=3.1"]
+        {
             assert_eq!(MediaType::parse(name).to_string(), name);
         }
         assert_eq!(
