@@ -32,6 +32,7 @@ fn request(method: &str, query: &str, body: Vec<u8>) -> Request {
         headers: Headers(fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec()),
         body,
         peer: None,
+        cancel: None,
     }
 }
 

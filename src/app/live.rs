@@ -1,6 +1,7 @@
 //! Everything that a reload may change, made ready for requests.
 
-use crate::auth::{self, Authenticator, CacheCounters, DenyList, FetchedKeys, KeyError};
+use super::revocations::Revocations;
+use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError};
 use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
 use crate::query::quote::identifier;
@@ -24,6 +25,8 @@ pub struct Live {
     pub plan_settings: plan::Settings,
     /// What all transactions set alike.
     pub prelude: PreludeSettings,
+    /// What it has in common with its predecessors.
+    pub lasting: Lasting,
     /// The call of `db-pre-request`.
     pub pre_request: Option<String>,
     /// Who may read answers from other origins.
@@ -42,7 +45,7 @@ pub struct Lasting {
     /// Hits and misses of the token cache.
     pub cache_counters: Arc<CacheCounters>,
     /// The revoked claims.
-    pub deny_list: Arc<DenyList>,
+    pub revocations: Arc<Revocations>,
     /// Keys from URLs.
     pub fetched_keys: Arc<FetchedKeys>,
 }
@@ -54,15 +57,45 @@ impl Live {
     /// When a key or path of the authentication settings cannot be used.
     pub fn new(config: Config, lasting: &Lasting) -> Result<(Self, Vec<String>), KeyError> {
         let (authenticator, warnings) = Authenticator::new(auth_settings(&config, lasting)?)?;
+        Ok((Self::with(config, lasting, Arc::new(authenticator), None), warnings))
+    }
+
+    /// Prepares a configuration to take the place of this one. What does not change stays:
+    /// verified tokens, keys that were fetched, and the schema cache. The texts are warnings
+    /// for the operator.
+    ///
+    /// # Errors
+    /// When a key or path of the authentication settings cannot be used.
+    pub fn succeeded_by(
+        &self,
+        config: Config,
+        lasting: &Lasting,
+    ) -> Result<(Self, Vec<String>), KeyError> {
+        // What `jwt-issuers` names is a file, which may have changed.
+        if config == *self.config && config.jwt_issuers.is_none() {
+            return Ok((self.clone(), Vec::new()));
+        }
+        let settings = auth_settings(&config, lasting)?;
+        let (authenticator, warnings) = Authenticator::new(settings)?;
+        Ok((Self::with(config, lasting, Arc::new(authenticator), self.schema.clone()), warnings))
+    }
+
+    fn with(
+        config: Config,
+        lasting: &Lasting,
+        authenticator: Arc<Authenticator>,
+        schema: Option<Arc<SchemaCache>>,
+    ) -> Self {
         let prelude = PreludeSettings::new(&config);
         let search_paths = config
             .db_schemas
             .iter()
             .map(|schema| (schema.clone(), prelude.search_path(schema)))
             .collect();
-        let live = Live {
-            authenticator: Arc::new(authenticator),
-            schema: None,
+        Live {
+            authenticator,
+            schema,
+            lasting: lasting.clone(),
             plan_settings: plan::Settings {
                 max_rows: config.db_max_rows,
                 aggregates_enabled: config.db_aggregates_enabled,
@@ -85,8 +118,7 @@ impl Live {
             root_spec: config.db_root_spec.as_ref().map(ToString::to_string),
             search_paths,
             config: Arc::new(config),
-        };
-        Ok((live, warnings))
+        }
     }
 
     /// The same with another schema cache.
@@ -124,7 +156,7 @@ fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, K
         anonymous_role: config.db_anon_role.clone(),
         cache_max_entries: config.jwt_cache_max_entries,
         cache_counters: lasting.cache_counters.clone(),
-        deny_list: lasting.deny_list.clone(),
+        deny_list: lasting.revocations.deny_list().clone(),
         fetched_keys: lasting.fetched_keys.clone(),
     })
 }

@@ -4,18 +4,29 @@
 //! and schema cache are one immutable [`Live`] that reloads swap; a request keeps the one
 //! that it began with.
 
+mod backoff;
+mod failure;
+mod listener;
 mod live;
-mod reload;
+mod loader;
+mod record;
+mod reloads;
+mod revocations;
+mod supervisor;
 mod timing;
 
-pub use live::Live;
-pub use reload::{Loader, StartError};
+pub use failure::{LoadError, StartError};
+pub use live::{Lasting, Live};
+pub use loader::Loader;
+pub use reloads::{Reloads, Wanted};
+pub use supervisor::Supervisor;
 
 use crate::config::TxEnd;
 use crate::error::{Error, Result};
 use crate::http::{Headers, Request, Response};
+use crate::observe::{Event, Observer, Readings};
 use crate::plan::{self, Mutation, MutatePlan, Plan};
-use crate::pool::{Pool, Unavailable};
+use crate::pool::{Pool, Pooled, Unavailable};
 use crate::query::{self, Statement};
 use crate::request::{ApiRequest, Method, Preferences, Resource, Transaction as Wish};
 use crate::response::{self, Finished};
@@ -25,12 +36,13 @@ use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use timing::Timing;
+use record::Record;
 
 /// The application.
 pub struct App {
     live: ArcSwap<Live>,
     pool: Pool,
+    reloads: Reloads,
 }
 
 thread_local! {
@@ -48,7 +60,7 @@ struct Buffers {
 impl App {
     /// An application that answers with `live` over the connections of `pool`.
     pub fn new(live: Live, pool: Pool) -> Self {
-        Self { live: ArcSwap::from_pointee(live), pool }
+        Self { live: ArcSwap::from_pointee(live), pool, reloads: Reloads::default() }
     }
 
     /// What requests are answered with now.
@@ -66,20 +78,55 @@ impl App {
         &self.pool
     }
 
+    /// What is to be loaded anew.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+
+    /// Where events go.
+    pub fn observer(&self) -> &Arc<Observer> {
+        self.pool.observer()
+    }
+
+    /// Whether requests can be answered: there is a schema cache, and the database is not
+    /// known to be away.
+    pub fn is_ready(&self) -> bool {
+        self.live.load().schema.is_some() && !self.reloads.is_database_lost()
+    }
+
+    /// What the metrics say of the application now.
+    pub fn readings(&self) -> Readings {
+        let (live, pool) = (self.live.load(), self.pool.state());
+        let tokens = &live.lasting.cache_counters;
+        Readings {
+            pool_max: pool.max,
+            pool_open: pool.open,
+            pool_available: pool.idle,
+            pool_waiting: pool.waiting,
+            token_cache_hits: tokens.hits(),
+            token_cache_misses: tokens.misses(),
+            token_cache_evictions: tokens.evictions(),
+            token_cache_entries: live.authenticator.cached_tokens() as u64,
+            denied_claims: live.lasting.revocations.deny_list().len() as u64,
+            ready: self.is_ready(),
+            dropped_log_lines: self.observer().dropped_log_lines(),
+        }
+    }
+
     /// Answers a request.
     pub fn handle(&self, mut request: Request) -> Response {
         let live = self.live.load();
-        let mut timing = Timing::start(live.config.server_timing_enabled);
+        let mut record = Record::start(live.config.server_timing_enabled);
         let answered = match live.cors.preflight(&request.method, &request.headers) {
             Some(answer) => Ok(answer),
-            None => self.answer(&live, &mut request, &mut timing),
+            None => self.answer(&live, &mut request, &mut record),
         };
         let failed = answered.is_err();
         let mut response = answered.unwrap_or_else(|error| {
-            log_error(&error);
+            self.observer().observe(&Event::RequestFailed(&error));
             response::error_response(&error, live.config.client_error_verbosity)
         });
-        if !failed && let Some(text) = timing.finish() {
+        if !failed && let Some(text) = record.timing.finish() {
             response.headers.push(("Server-Timing".into(), text));
         }
         if request.method == "HEAD" {
@@ -87,14 +134,16 @@ impl App {
         }
         live.cors.apply(&mut response, &request.method, &request.headers);
         trace(&live, &request.headers, &mut response);
+        record.tell(self.observer(), &mut response);
         response
     }
 
-    fn answer(&self, live: &Live, request: &mut Request, timing: &mut Timing) -> Result<Response> {
+    fn answer(&self, live: &Live, request: &mut Request, record: &mut Record) -> Result<Response> {
         let identity = live.authenticator.authenticate(&request.headers, now())?;
-        timing.jwt();
+        record.timing.jwt();
+        record.identity = Some(identity.clone());
         let api = ApiRequest::parse(request, &live.request_settings())?;
-        timing.parse();
+        record.timing.parse();
         let schema = live.schema.as_deref().ok_or_else(no_schema_cache)?;
         if api.method == Method::Options {
             return options(&api, schema);
@@ -105,13 +154,36 @@ impl App {
         let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
         let plan = plan::plan(&api, schema, &live.plan_settings)?;
         let statement = query::write(&plan, &api, live.plan_settings.max_rows);
-        timing.plan();
-        let outcome = exchange.run(&self.pool, &plan, &statement)?;
-        timing.transaction();
+        record.timing.plan();
+        if live.config.log_query {
+            record.sql = Some(loggable(live, &statement));
+        }
+        let outcome = exchange.run(self, &plan, &statement)?;
+        record.timing.transaction();
         let mut response = exchange.present(&plan, &statement, outcome)?;
         warn_of_deprecated_names(&plan, &mut response);
-        timing.response();
+        record.timing.response();
         Ok(response)
+    }
+}
+
+impl App {
+    /// A connection to the database.
+    fn connection(&self) -> Result<Pooled> {
+        self.pool.get().map_err(|error| {
+            if error.is_loss() {
+                self.reloads.database_lost();
+            }
+            unavailable(error)
+        })
+    }
+}
+
+/// The statements of a request as the log shows them: on their own, without values.
+fn loggable(live: &Live, statement: &Statement) -> String {
+    match &live.pre_request {
+        Some(pre_request) => format!("{pre_request}; {}", statement.sql.shape()),
+        None => statement.sql.shape().to_owned(),
     }
 }
 
@@ -126,7 +198,7 @@ struct Exchange<'e> {
 
 impl Exchange<'_> {
     /// Runs the statement in the request's transaction.
-    fn run(&self, pool: &Pool, plan: &Plan, statement: &Statement) -> Result<Outcome> {
+    fn run(&self, app: &App, plan: &Plan, statement: &Statement) -> Result<Outcome> {
         let routine = match plan {
             Plan::Call(call) => Some(call.routine),
             Plan::Read(_) | Plan::Mutate(_) | Plan::Describe(_) => None,
@@ -165,23 +237,28 @@ impl Exchange<'_> {
                 },
                 cancel: self.http.cancel.as_ref(),
             };
-            self.run_on(pool, &transaction, message)
+            self.run_on(app, &transaction, message)
         })
     }
 
     /// Runs a transaction. One that only reads is run once more on another connection when
     /// the first turns out to be gone: nothing can have come of it.
-    fn run_on(&self, pool: &Pool, transaction: &Transaction, message: &mut String) -> Result<Outcome> {
+    fn run_on(&self, app: &App, transaction: &Transaction, message: &mut String) -> Result<Outcome> {
         let mut retries = usize::from(transaction.read_only);
         loop {
-            let mut pooled = pool.get().map_err(unavailable)?;
+            let mut pooled = app.connection()?;
             let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
             match transaction.run(connection, message) {
                 Ok(outcome) => return Ok(outcome),
-                Err(Aborted::Failed(failure)) if failure.ends_session() && retries > 0 => {
-                    retries -= 1;
-                }
                 Err(Aborted::Failed(failure)) => {
+                    if failure.ends_session() {
+                        // Whatever ended this connection may have ended the others.
+                        app.pool.doubt();
+                        if retries > 0 {
+                            retries -= 1;
+                            continue;
+                        }
+                    }
                     return Err(failure.into_error(self.identity.authenticated));
                 }
                 Err(Aborted::Refused(error)) => return Err(error),
@@ -357,14 +434,6 @@ fn trace(live: &Live, headers: &Headers, response: &mut Response) {
     if let Some(name) = &live.config.server_trace_header {
         let value = headers.get(name).unwrap_or_default().to_owned();
         response.headers.push((name.clone().into(), value));
-    }
-}
-
-fn log_error(error: &Error) {
-    if error.status() >= 500 {
-        log::error!("{error}");
-    } else if error.log_text().is_some() {
-        log::info!("{error}");
     }
 }
 

@@ -60,7 +60,7 @@ fn options(allow: String) -> Response {
             ("Allow".into(), allow),
             ("Vary".into(), VARY.into()),
         ],
-        body: Default::default(),
+        ..Response::default()
     }
 }
 

@@ -156,7 +156,7 @@ impl Finished<'_> {
     }
 
     fn start(&self, status: u16) -> Response {
-        let mut response = Response { status, headers: Vec::with_capacity(10), body: Body::Empty };
+        let mut response = Response { status, headers: Vec::with_capacity(10), ..Response::default() };
         if let Some(applied) = self.preferences.applied() {
             response.headers.push(("Preference-Applied".into(), applied));
         }

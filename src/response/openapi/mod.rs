@@ -53,7 +53,7 @@ pub fn of_description(
             Error::new(500, "PGRSTX00", "The API could not be described").log(error.to_string())
         })?),
     };
-    Ok(Response { status: 200, headers, body })
+    Ok(Response { status: 200, headers, body, ..Response::default() })
 }
 
 fn describe(
