@@ -241,34 +241,26 @@ impl Exchange<'_> {
         })
     }
 
-    /// Runs a transaction. One that only reads is run once more on another connection when
-    /// the first turns out to be gone: nothing can have come of it.
+    /// Runs a transaction on a connection of the pool, which has it back before the answer
+    /// is presented.
     fn run_on(
         &self,
         app: &App,
         transaction: &Transaction,
         message: &mut String,
     ) -> Result<Outcome> {
-        let mut retries = usize::from(transaction.read_only);
-        loop {
-            let mut pooled = app.connection()?;
-            let connection =
-                pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
-            match transaction.run(connection, message) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Aborted::Failed(failure)) => {
-                    if failure.ends_session() {
-                        // Whatever ended this connection may have ended the others.
-                        app.pool.doubt();
-                        if retries > 0 {
-                            retries -= 1;
-                            continue;
-                        }
-                    }
-                    return Err(failure.into_error(self.identity.authenticated));
+        let mut pooled = app.connection()?;
+        let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
+        match transaction.run(connection, message) {
+            Ok(outcome) => Ok(outcome),
+            Err(Aborted::Failed(failure)) => {
+                if failure.ends_session() {
+                    // Whatever ended this connection may have ended the others.
+                    app.pool.doubt();
                 }
-                Err(Aborted::Refused(error)) => return Err(error),
+                Err(failure.into_error(self.identity.authenticated))
             }
+            Err(Aborted::Refused(error)) => Err(error),
         }
     }
 

@@ -49,7 +49,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Plan<'a> {
     /// Rows of a table or view.
-    Read(ReadPlan<'a>),
+    Read(Box<ReadPlan<'a>>),
     /// A change of a table or view.
     Mutate(Box<MutatePlan<'a>>),
     /// A function.
@@ -85,7 +85,7 @@ pub fn plan<'a>(
                 read::Planner::new(request, schema, settings).relation(relation)?;
             let media = negotiate(request, schema, settings, media::Subject::of_read(relation))?;
             root.jsonb = media.format.shows_embeds_as_text();
-            Ok(Plan::Read(ReadPlan { root, media, deprecated_names }))
+            Ok(Plan::Read(Box::new(ReadPlan { root, media, deprecated_names })))
         }
         (Resource::Relation(name), _) => {
             mutate::plan(name, request, schema, settings).map(|plan| Plan::Mutate(Box::new(plan)))
