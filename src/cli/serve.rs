@@ -278,6 +278,7 @@ fn server_settings(config: &Config) -> Settings {
             queue_max: config.server_max_waiting,
             queue_timeout: config.server_max_waiting_seconds,
             buffer_max_bytes: saturated(config.server_max_buffer_bytes),
+            ..Limits::default()
         },
         shutdown_timeout: config.server_shutdown_timeout,
     }
