@@ -79,7 +79,7 @@ fn a_restart_of_the_database_is_survived() {
 
 #[test]
 fn a_crash_of_the_database_is_survived() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start_with(&[("synchronous_commit", "on")]);
     let database = cluster.database(SQL);
     let server = Server::start(&Settings::new(&database));
     assert_eq!(get(&server).status, 200);

@@ -35,7 +35,7 @@ use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction};
 use arc_swap::ArcSwap;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use record::Record;
 
 /// The application.
@@ -44,6 +44,9 @@ pub struct App {
     pool: Pool,
     reloads: Reloads,
 }
+
+/// A connection that was dead before it was used fails this soon.
+const FOUND_DEAD_WITHIN: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// A worker's buffers, kept from request to request.
@@ -243,19 +246,21 @@ impl Exchange<'_> {
     }
 
     /// Runs a transaction. One that only reads is run once more on another connection when
-    /// the first turns out to be gone: nothing can have come of it.
+    /// the first turns out to be gone: nothing can have come of it. One that had begun is
+    /// not: somebody may have ended it for taking too long.
     fn run_on(&self, app: &App, transaction: &Transaction, message: &mut String) -> Result<Outcome> {
         let mut retries = usize::from(transaction.read_only);
         loop {
             let mut pooled = app.connection()?;
             let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
+            let sent = Instant::now();
             match transaction.run(connection, message) {
                 Ok(outcome) => return Ok(outcome),
                 Err(Aborted::Failed(failure)) => {
                     if failure.ends_session() {
                         // Whatever ended this connection may have ended the others.
                         app.pool.doubt();
-                        if retries > 0 {
+                        if retries > 0 && sent.elapsed() < FOUND_DEAD_WITHIN {
                             retries -= 1;
                             continue;
                         }
