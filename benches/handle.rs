@@ -2,7 +2,6 @@
 //! presented. Each measurement stands beside its floor.
 
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code)]
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -49,7 +48,7 @@ fn app(uri: &str) -> App {
     let environment = Environment::from([
         ("PGRST_DB_URI", uri),
         ("PGRST_DB_SCHEMAS", "api"),
-        ("PGRST_JWT_SECRET", std::str::from_utf8(jwt::SECRET).expect("a text")),
+        ("PGRST_JWT_SECRET", jwt::SECRET),
         ("PGRST_DB_POOL", "2"),
     ]);
     let loader = Loader::new(None, environment);

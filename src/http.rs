@@ -59,6 +59,8 @@ pub struct Response {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body; for `HEAD` what `GET` would have sent is not built.
     pub body: Body,
+    /// The database role that the request had, for the log; it is not sent.
+    pub role: Option<Box<str>>,
 }
 
 impl Response {

@@ -7,8 +7,10 @@
 //! want to.
 
 use crate::config::connection::{ConnectError, Connector};
+use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
 use postgres::Client;
+use postgres::error::SqlState;
 use r2d2::ManageConnection;
 use std::convert::Infallible;
 use std::fmt;
@@ -24,7 +26,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// After a failed attempt to connect, the others fail without an attempt for this long;
-/// it doubles with each failure up to the maximum.
+/// it doubles with each failure up to the maximum. Then one is made, and only one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
@@ -51,9 +53,16 @@ pub struct Pool {
 
 struct Shared {
     connector: Connector,
+    observer: Arc<Observer>,
+    max_lifetime: Option<Duration>,
     failure: Mutex<Option<Failure>>,
     /// Connections of an older generation are replaced before they are used.
     generation: AtomicU64,
+    /// What was last known to work at this time after `epoch`, in microseconds, or earlier, is
+    /// tried before it is used.
+    doubted_until: AtomicU64,
+    epoch: Instant,
+    open: AtomicU64,
     waiting: AtomicU64,
 }
 
@@ -72,9 +81,21 @@ pub enum Unavailable {
     Unreachable(Arc<ConnectError>),
 }
 
+impl Unavailable {
+    /// Whether the database went away, rather than having no connection to spare.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            Unavailable::Exhausted => false,
+            Unavailable::Unreachable(error) => {
+                error.code() != Some(&SqlState::TOO_MANY_CONNECTIONS)
+            }
+        }
+    }
+}
+
 impl Pool {
-    /// A pool that opens its connections with `connector`, none yet.
-    pub fn new(connector: Connector, settings: &Settings) -> Self {
+    /// A pool that opens its connections with `connector`, none yet, and tells `observer`.
+    pub fn new(connector: Connector, settings: &Settings, observer: Arc<Observer>) -> Self {
         let slots = r2d2::Pool::builder()
             .max_size(u32::try_from(settings.size).unwrap_or(u32::MAX).max(1))
             .min_idle(Some(0))
@@ -85,15 +106,16 @@ impl Pool {
             .build_unchecked(Slots);
         let shared = Shared {
             connector,
+            observer,
+            max_lifetime: non_zero(settings.max_lifetime),
             failure: Mutex::new(None),
             generation: AtomicU64::new(0),
+            doubted_until: AtomicU64::new(0),
+            epoch: Instant::now(),
+            open: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
         };
-        Self {
-            slots,
-            shared: Arc::new(shared),
-            acquisition_timeout: settings.acquisition_timeout,
-        }
+        Self { slots, shared: Arc::new(shared), acquisition_timeout: settings.acquisition_timeout }
     }
 
     /// A connection for one request.
@@ -101,41 +123,67 @@ impl Pool {
     /// # Errors
     /// When all stay in use for the acquisition timeout, or the database cannot be reached.
     pub fn get(&self) -> Result<Pooled, Unavailable> {
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let mut pooled = self.slot()?;
+        let Err(unavailable) = self.ready(&mut pooled) else { return Ok(pooled) };
+        // Where the database gives no further connections, an idle one will do.
+        let mut without = vec![pooled];
+        while let Some(slot) = self.slots.try_get() {
+            let mut pooled = Pooled(slot);
+            if self.shared.reuse(&mut pooled) {
+                return Ok(pooled);
+            }
+            without.push(pooled);
+        }
+        Err(unavailable)
+    }
+
+    /// A slot, as soon as one is free.
+    fn slot(&self) -> Result<Pooled, Unavailable> {
+        let Shared { waiting, observer, .. } = &*self.shared;
+        let begun = Instant::now();
+        waiting.fetch_add(1, Ordering::Relaxed);
         let slot = self.slots.get_timeout(self.acquisition_timeout);
-        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-        let mut pooled = Pooled(slot.map_err(|_| Unavailable::Exhausted)?);
-        self.ready(&mut pooled)?;
-        Ok(pooled)
+        waiting.fetch_sub(1, Ordering::Relaxed);
+        observer.observe(&Event::PoolWaited(begun.elapsed()));
+        match slot {
+            Ok(slot) => Ok(Pooled(slot)),
+            Err(_) => {
+                observer.observe(&Event::PoolTimeout);
+                Err(Unavailable::Exhausted)
+            }
+        }
     }
 
     /// Opens the slot's connection unless it holds one that can be trusted.
     fn ready(&self, slot: &mut Slot) -> Result<(), Unavailable> {
-        let generation = self.shared.generation.load(Ordering::Acquire);
-        if let Some(connection) = &mut slot.connection
-            && connection.generation == generation
-            && connection.is_alive()
-        {
+        if self.shared.reuse(slot) {
             return Ok(());
         }
-        slot.connection = None;
+        let generation = self.shared.generation.load(Ordering::Acquire);
         let client = self.connect()?;
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
+        self.shared.observer.observe(&Event::ConnectionOpened);
         slot.connection = Some(Connection {
             client,
             statements: StatementCache::default(),
             in_doubt: false,
-            connector: self.shared.connector.clone(),
+            shared: self.shared.clone(),
             generation,
+            opened_at: Instant::now(),
             used_at: Instant::now(),
+            end: ConnectionEnd::Expired,
         });
         Ok(())
     }
 
     fn connect(&self) -> Result<Client, Unavailable> {
-        if let Some(failure) = &*self.failure()
-            && Instant::now() < failure.retry_at
-        {
-            return Err(Unavailable::Unreachable(failure.error.clone()));
+        if let Some(failure) = &mut *self.failure() {
+            let now = Instant::now();
+            if now < failure.retry_at {
+                return Err(Unavailable::Unreachable(failure.error.clone()));
+            }
+            // This attempt speaks for all others meanwhile.
+            failure.retry_at = now + failure.backoff;
         }
         match self.shared.connector.connect() {
             Ok(client) => {
@@ -147,23 +195,37 @@ impl Pool {
     }
 
     fn note_failure(&self, error: ConnectError) -> Arc<ConnectError> {
+        self.shared.observer.observe(&Event::ConnectionFailed(&error));
         let error = Arc::new(error);
         let mut slot = self.failure();
         let backoff = match &*slot {
             Some(last) => (last.backoff * 2).min(BACKOFF_MAX),
             None => BACKOFF_FIRST,
         };
-        *slot = Some(Failure {
-            error: error.clone(),
-            retry_at: Instant::now() + backoff,
-            backoff,
-        });
+        let retry_at = Instant::now() + backoff;
+        *slot = Some(Failure { error: error.clone(), retry_at, backoff });
         error
     }
 
     fn failure(&self) -> std::sync::MutexGuard<'_, Option<Failure>> {
         // Whoever panicked left a whole value behind.
         self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the next request connect at once: the database is known to be back.
+    pub fn retry_now(&self) {
+        *self.failure() = None;
+    }
+
+    /// Lets every connection be tried before its next use: the database may have gone.
+    pub fn doubt(&self) {
+        let now = self.shared.micros(Instant::now());
+        self.shared.doubted_until.fetch_max(now, Ordering::AcqRel);
+    }
+
+    /// What learns of the pool's events.
+    pub fn observer(&self) -> &Arc<Observer> {
+        &self.shared.observer
     }
 
     /// Lets every connection be replaced before its next use.
@@ -176,14 +238,16 @@ impl Pool {
         &self.shared.connector
     }
 
-    /// Slots in use or idle, slots free for use, and requests that wait for one.
+    /// What it holds now.
     pub fn state(&self) -> PoolState {
-        let state = self.slots.state();
+        let slots = self.slots.state();
+        let lent = u64::from(slots.connections - slots.idle_connections);
+        let open = self.shared.open.load(Ordering::Relaxed);
         PoolState {
-            open: state.connections,
-            idle: state.idle_connections,
+            open,
+            idle: open.saturating_sub(lent),
             waiting: self.shared.waiting.load(Ordering::Relaxed),
-            max: self.slots.max_size(),
+            max: self.slots.max_size().into(),
         }
     }
 }
@@ -192,13 +256,35 @@ impl Pool {
 #[derive(Debug, Clone, Copy)]
 pub struct PoolState {
     /// Connections there are.
-    pub open: u32,
+    pub open: u64,
     /// Those not in use.
-    pub idle: u32,
+    pub idle: u64,
     /// Requests that wait for one.
     pub waiting: u64,
     /// How many there may be.
-    pub max: u32,
+    pub max: u64,
+}
+
+impl Shared {
+    /// Whether the slot holds a connection that can be trusted; one that cannot is closed.
+    fn reuse(&self, slot: &mut Slot) -> bool {
+        let Some(connection) = &mut slot.connection else { return false };
+        let end = if connection.generation != self.generation.load(Ordering::Acquire) {
+            ConnectionEnd::Renewed
+        } else if self.max_lifetime.is_some_and(|max| connection.opened_at.elapsed() >= max) {
+            ConnectionEnd::Expired
+        } else if !connection.is_alive(self.doubted_until.load(Ordering::Acquire)) {
+            ConnectionEnd::Lost
+        } else {
+            return true;
+        };
+        slot.close(end);
+        false
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 /// r2d2 takes no zero; a zero setting means no limit.
@@ -241,6 +327,12 @@ impl Slot {
     pub fn connection(&mut self) -> Option<&mut Connection> {
         self.connection.as_mut()
     }
+
+    fn close(&mut self, end: ConnectionEnd) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.end = end;
+        }
+    }
 }
 
 /// A connection and what belongs to its session.
@@ -253,16 +345,19 @@ pub struct Connection {
     /// sent and unset once the session is known to be clean, so that an error, a timeout
     /// or a panic between the two closes the connection.
     pub in_doubt: bool,
-    connector: Connector,
+    shared: Arc<Shared>,
     generation: u64,
+    opened_at: Instant,
     /// When it was last known to work.
     pub used_at: Instant,
+    /// Why it is closed, when it is.
+    end: ConnectionEnd,
 }
 
 impl Connection {
     /// What stops the statement that runs in this session, from another thread.
     pub fn canceller(&self) -> impl FnOnce() + Send + 'static {
-        let (token, connector) = (self.client.cancel_token(), self.connector.clone());
+        let (token, connector) = (self.client.cancel_token(), self.shared.connector.clone());
         move || {
             if let Err(error) = connector.cancel(&token) {
                 log::warn!("could not cancel a query: {error}");
@@ -270,11 +365,21 @@ impl Connection {
         }
     }
 
-    fn is_alive(&mut self) -> bool {
+    /// Whether it works; what is known from before `doubted_until` does not count.
+    fn is_alive(&mut self, doubted_until: u64) -> bool {
         if self.in_doubt || self.client.is_closed() {
             return false;
         }
-        self.used_at.elapsed() < TRUSTED_IDLE || self.client.is_valid(TRIAL_TIMEOUT).is_ok()
+        let trusted = self.used_at.elapsed() < TRUSTED_IDLE
+            && self.shared.micros(self.used_at) > doubted_until;
+        trusted || self.client.is_valid(TRIAL_TIMEOUT).is_ok()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.observer.observe(&Event::ConnectionClosed(self.end));
     }
 }
 
@@ -293,8 +398,15 @@ impl ManageConnection for Slots {
         Ok(())
     }
 
+    /// Closes a connection that cannot be used again, and keeps the slot: r2d2 does not tell
+    /// those who wait that a slot was given up.
     fn has_broken(&self, slot: &mut Slot) -> bool {
-        slot.connection.as_ref().is_none_or(|c| c.in_doubt || c.client.is_closed())
+        match &slot.connection {
+            Some(connection) if connection.client.is_closed() => slot.close(ConnectionEnd::Lost),
+            Some(connection) if connection.in_doubt => slot.close(ConnectionEnd::InDoubt),
+            _ => {}
+        }
+        false
     }
 }
 

@@ -23,7 +23,7 @@ impl Handler for Fixed {
             _ => r#"[{"id":1,"done":false,"task":"finish tutorial 0","due":null}]"#.repeat(3),
         };
         let headers = vec![("Content-Type".into(), "application/json".to_owned())];
-        Response { status: 200, headers, body: body.into() }
+        Response { status: 200, headers, body: body.into(), ..Response::default() }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Everything that a reload may change, made ready for requests.
 
-use crate::auth::{self, Authenticator, CacheCounters, DenyList, FetchedKeys, KeyError};
+use super::revocations::Revocations;
+use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError};
 use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
 use crate::query::quote::identifier;
 use crate::request;
-use crate::response::Cors;
+use crate::response::{Cors, openapi};
 use crate::schema::SchemaCache;
 use crate::transaction::PreludeSettings;
 use std::collections::HashMap;
@@ -24,10 +25,14 @@ pub struct Live {
     pub plan_settings: plan::Settings,
     /// What all transactions set alike.
     pub prelude: PreludeSettings,
+    /// What it has in common with its predecessors.
+    pub lasting: Lasting,
     /// The call of `db-pre-request`.
     pub pre_request: Option<String>,
     /// Who may read answers from other origins.
     pub cors: Cors,
+    /// What of the configuration is in the description of the API.
+    pub openapi: openapi::Settings,
     /// The name of `db-root-spec`, as requests know it.
     root_spec: Option<String>,
     /// The search path of each exposed schema.
@@ -40,7 +45,7 @@ pub struct Lasting {
     /// Hits and misses of the token cache.
     pub cache_counters: Arc<CacheCounters>,
     /// The revoked claims.
-    pub deny_list: Arc<DenyList>,
+    pub revocations: Arc<Revocations>,
     /// Keys from URLs.
     pub fetched_keys: Arc<FetchedKeys>,
 }
@@ -52,19 +57,50 @@ impl Live {
     /// When a key or path of the authentication settings cannot be used.
     pub fn new(config: Config, lasting: &Lasting) -> Result<(Self, Vec<String>), KeyError> {
         let (authenticator, warnings) = Authenticator::new(auth_settings(&config, lasting)?)?;
+        Ok((Self::with(config, lasting, Arc::new(authenticator), None), warnings))
+    }
+
+    /// Prepares a configuration to take the place of this one. What does not change stays:
+    /// verified tokens, keys that were fetched, and the schema cache. The texts are warnings
+    /// for the operator.
+    ///
+    /// # Errors
+    /// When a key or path of the authentication settings cannot be used.
+    pub fn succeeded_by(
+        &self,
+        config: Config,
+        lasting: &Lasting,
+    ) -> Result<(Self, Vec<String>), KeyError> {
+        // What `jwt-issuers` names is a file, which may have changed.
+        if config == *self.config && config.jwt_issuers.is_none() {
+            return Ok((self.clone(), Vec::new()));
+        }
+        let settings = auth_settings(&config, lasting)?;
+        let (authenticator, warnings) = Authenticator::new(settings)?;
+        Ok((Self::with(config, lasting, Arc::new(authenticator), self.schema.clone()), warnings))
+    }
+
+    fn with(
+        config: Config,
+        lasting: &Lasting,
+        authenticator: Arc<Authenticator>,
+        schema: Option<Arc<SchemaCache>>,
+    ) -> Self {
         let prelude = PreludeSettings::new(&config);
         let search_paths = config
             .db_schemas
             .iter()
             .map(|schema| (schema.clone(), prelude.search_path(schema)))
             .collect();
-        let live = Live {
-            authenticator: Arc::new(authenticator),
-            schema: None,
+        Live {
+            authenticator,
+            schema,
+            lasting: lasting.clone(),
             plan_settings: plan::Settings {
                 max_rows: config.db_max_rows,
                 aggregates_enabled: config.db_aggregates_enabled,
                 plan_enabled: config.db_plan_enabled,
+                openapi_mode: config.openapi_mode,
                 legacy_target_names: config.url_use_legacy_target_names,
             },
             prelude,
@@ -78,11 +114,11 @@ impl Live {
                 sql + "()"
             }),
             cors: Cors { origins: config.server_cors_allowed_origins.clone() },
+            openapi: openapi::Settings::new(&config),
             root_spec: config.db_root_spec.as_ref().map(ToString::to_string),
             search_paths,
             config: Arc::new(config),
-        };
-        Ok((live, warnings))
+        }
     }
 
     /// The same with another schema cache.
@@ -120,7 +156,7 @@ fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, K
         anonymous_role: config.db_anon_role.clone(),
         cache_max_entries: config.jwt_cache_max_entries,
         cache_counters: lasting.cache_counters.clone(),
-        deny_list: lasting.deny_list.clone(),
+        deny_list: lasting.revocations.deny_list().clone(),
         fetched_keys: lasting.fetched_keys.clone(),
     })
 }

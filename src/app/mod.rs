@@ -4,33 +4,45 @@
 //! and schema cache are one immutable [`Live`] that reloads swap; a request keeps the one
 //! that it began with.
 
+mod backoff;
+mod failure;
+mod listener;
 mod live;
-mod reload;
+mod loader;
+mod record;
+mod reloads;
+mod revocations;
+mod supervisor;
 mod timing;
 
-pub use live::Live;
-pub use reload::{Loader, StartError};
+pub use failure::{LoadError, StartError};
+pub use live::{Lasting, Live};
+pub use loader::Loader;
+pub use reloads::{Reloads, Wanted};
+pub use supervisor::Supervisor;
 
 use crate::config::TxEnd;
 use crate::error::{Error, Result};
 use crate::http::{Headers, Request, Response};
-use crate::plan::{self, Mutation, MutatePlan, Plan};
-use crate::pool::{Pool, Unavailable};
+use crate::observe::{Event, Observer, Readings};
+use crate::plan::{self, MutatePlan, Mutation, Plan};
+use crate::pool::{Pool, Pooled, Unavailable};
 use crate::query::{self, Statement};
 use crate::request::{ApiRequest, Method, Preferences, Resource, Transaction as Wish};
 use crate::response::{self, Finished};
 use crate::schema::{IsolationLevel, Routine, SchemaCache, Volatility};
 use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction};
 use arc_swap::ArcSwap;
+use record::Record;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use timing::Timing;
 
 /// The application.
 pub struct App {
     live: ArcSwap<Live>,
     pool: Pool,
+    reloads: Reloads,
 }
 
 thread_local! {
@@ -48,7 +60,7 @@ struct Buffers {
 impl App {
     /// An application that answers with `live` over the connections of `pool`.
     pub fn new(live: Live, pool: Pool) -> Self {
-        Self { live: ArcSwap::from_pointee(live), pool }
+        Self { live: ArcSwap::from_pointee(live), pool, reloads: Reloads::default() }
     }
 
     /// What requests are answered with now.
@@ -66,53 +78,112 @@ impl App {
         &self.pool
     }
 
+    /// What is to be loaded anew.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+
+    /// Where events go.
+    pub fn observer(&self) -> &Arc<Observer> {
+        self.pool.observer()
+    }
+
+    /// Whether requests can be answered: there is a schema cache, and the database is not
+    /// known to be away.
+    pub fn is_ready(&self) -> bool {
+        self.live.load().schema.is_some() && !self.reloads.is_database_lost()
+    }
+
+    /// What the metrics say of the application now.
+    pub fn readings(&self) -> Readings {
+        let (live, pool) = (self.live.load(), self.pool.state());
+        let tokens = &live.lasting.cache_counters;
+        Readings {
+            pool_max: pool.max,
+            pool_open: pool.open,
+            pool_available: pool.idle,
+            pool_waiting: pool.waiting,
+            token_cache_hits: tokens.hits(),
+            token_cache_misses: tokens.misses(),
+            token_cache_evictions: tokens.evictions(),
+            token_cache_entries: live.authenticator.cached_tokens() as u64,
+            denied_claims: live.lasting.revocations.deny_list().len() as u64,
+            ready: self.is_ready(),
+            dropped_log_lines: self.observer().dropped_log_lines(),
+        }
+    }
+
     /// Answers a request.
     pub fn handle(&self, mut request: Request) -> Response {
         let live = self.live.load();
-        let mut timing = Timing::start(live.config.server_timing_enabled);
+        let mut record = Record::start(live.config.server_timing_enabled);
         let answered = match live.cors.preflight(&request.method, &request.headers) {
             Some(answer) => Ok(answer),
-            None => self.answer(&live, &mut request, &mut timing),
+            None => self.answer(&live, &mut request, &mut record),
         };
         let failed = answered.is_err();
         let mut response = answered.unwrap_or_else(|error| {
-            log_error(&error);
+            self.observer().observe(&Event::RequestFailed(&error));
             response::error_response(&error, live.config.client_error_verbosity)
         });
-        if !failed && let Some(text) = timing.finish() {
+        if !failed && let Some(text) = record.timing.finish() {
             response.headers.push(("Server-Timing".into(), text));
         }
         if request.method == "HEAD" {
             response.body = crate::http::Body::Empty;
         }
-        live.cors.apply(&mut response, &request.headers);
+        live.cors.apply(&mut response, &request.method, &request.headers);
         trace(&live, &request.headers, &mut response);
+        record.tell(self.observer(), &mut response);
         response
     }
 
-    fn answer(&self, live: &Live, request: &mut Request, timing: &mut Timing) -> Result<Response> {
+    fn answer(&self, live: &Live, request: &mut Request, record: &mut Record) -> Result<Response> {
         let identity = live.authenticator.authenticate(&request.headers, now())?;
-        timing.jwt();
+        record.timing.jwt();
+        record.identity = Some(identity.clone());
         let api = ApiRequest::parse(request, &live.request_settings())?;
-        api.preferences.refuse_invalid()?;
-        timing.parse();
+        record.timing.parse();
         let schema = live.schema.as_deref().ok_or_else(no_schema_cache)?;
         if api.method == Method::Options {
             return options(&api, schema);
         }
-        let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
-        if api.resource == Resource::Root {
-            return Err(plan::unsupported_method(api.method.as_str()));
+        if api.resource != Resource::Root {
+            api.preferences.refuse_invalid()?;
         }
+        let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
         let plan = plan::plan(&api, schema, &live.plan_settings)?;
         let statement = query::write(&plan, &api, live.plan_settings.max_rows);
-        timing.plan();
-        let outcome = exchange.run(&self.pool, &plan, &statement)?;
-        timing.transaction();
+        record.timing.plan();
+        if live.config.log_query {
+            record.sql = Some(loggable(live, &statement));
+        }
+        let outcome = exchange.run(self, &plan, &statement)?;
+        record.timing.transaction();
         let mut response = exchange.present(&plan, &statement, outcome)?;
         warn_of_deprecated_names(&plan, &mut response);
-        timing.response();
+        record.timing.response();
         Ok(response)
+    }
+}
+
+impl App {
+    /// A connection to the database.
+    fn connection(&self) -> Result<Pooled> {
+        self.pool.get().map_err(|error| {
+            if error.is_loss() {
+                self.reloads.database_lost();
+            }
+            unavailable(error)
+        })
+    }
+}
+
+/// The statements of a request as the log shows them: on their own, without values.
+fn loggable(live: &Live, statement: &Statement) -> String {
+    match &live.pre_request {
+        Some(pre_request) => format!("{pre_request}; {}", statement.sql.shape()),
+        None => statement.sql.shape().to_owned(),
     }
 }
 
@@ -127,10 +198,10 @@ struct Exchange<'e> {
 
 impl Exchange<'_> {
     /// Runs the statement in the request's transaction.
-    fn run(&self, pool: &Pool, plan: &Plan, statement: &Statement) -> Result<Outcome> {
+    fn run(&self, app: &App, plan: &Plan, statement: &Statement) -> Result<Outcome> {
         let routine = match plan {
             Plan::Call(call) => Some(call.routine),
-            Plan::Read(_) | Plan::Mutate(_) => None,
+            Plan::Read(_) | Plan::Mutate(_) | Plan::Describe(_) => None,
         };
         BUFFERS.with_borrow_mut(|buffers| {
             let Buffers { prelude, message, session_key } = buffers;
@@ -166,37 +237,37 @@ impl Exchange<'_> {
                 },
                 cancel: self.http.cancel.as_ref(),
             };
-            self.run_on(pool, &transaction, message)
+            self.run_on(app, &transaction, message)
         })
     }
 
-    /// Runs a transaction. One that only reads is run once more on another connection when
-    /// the first turns out to be gone: nothing can have come of it.
-    fn run_on(&self, pool: &Pool, transaction: &Transaction, message: &mut String) -> Result<Outcome> {
-        let mut retries = usize::from(transaction.read_only);
-        loop {
-            let mut pooled = pool.get().map_err(unavailable)?;
-            let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
-            match transaction.run(connection, message) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Aborted::Failed(failure)) if failure.ends_session() && retries > 0 => {
-                    retries -= 1;
+    /// Runs a transaction on a connection of the pool, which has it back before the answer
+    /// is presented.
+    fn run_on(
+        &self,
+        app: &App,
+        transaction: &Transaction,
+        message: &mut String,
+    ) -> Result<Outcome> {
+        let mut pooled = app.connection()?;
+        let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
+        match transaction.run(connection, message) {
+            Ok(outcome) => Ok(outcome),
+            Err(Aborted::Failed(failure)) => {
+                if failure.ends_session() {
+                    // Whatever ended this connection may have ended the others.
+                    app.pool.doubt();
                 }
-                Err(Aborted::Failed(failure)) => {
-                    return Err(failure.into_error(self.identity.authenticated));
-                }
-                Err(Aborted::Refused(error)) => return Err(error),
+                Err(failure.into_error(self.identity.authenticated))
             }
+            Err(Aborted::Refused(error)) => Err(error),
         }
     }
 
     fn isolation(&self, routine: Option<&Routine>) -> IsolationLevel {
         let of_role =
             || self.schema.role_settings.get(self.identity.role.as_str()).and_then(|s| s.isolation);
-        routine
-            .and_then(|r| r.isolation)
-            .or_else(of_role)
-            .unwrap_or(IsolationLevel::ReadCommitted)
+        routine.and_then(|r| r.isolation).or_else(of_role).unwrap_or(IsolationLevel::ReadCommitted)
     }
 
     /// Whether the effects go: by configuration, or by the client's wish where it counts.
@@ -213,7 +284,7 @@ impl Exchange<'_> {
     /// Whether the result can undo a write.
     fn may_refuse(&self, plan: &Plan) -> bool {
         let media = match plan {
-            Plan::Read(_) => return false,
+            Plan::Read(_) | Plan::Describe(_) => return false,
             Plan::Mutate(plan) if is_put(plan) => return true,
             Plan::Mutate(plan) => &plan.media,
             Plan::Call(plan) => &plan.media,
@@ -224,7 +295,7 @@ impl Exchange<'_> {
     /// What a result must fulfil for its effects to stay.
     fn check(&self, plan: &Plan, outcome: &Outcome) -> Result<()> {
         match plan {
-            Plan::Read(_) => Ok(()),
+            Plan::Read(_) | Plan::Describe(_) => Ok(()),
             Plan::Mutate(mutation) => {
                 if is_put(mutation) && outcome.row_count() != 1 {
                     return Err(plan::key_mismatch());
@@ -272,6 +343,10 @@ impl Exchange<'_> {
             Plan::Read(read) => response::of_read(read, finished),
             Plan::Mutate(mutation) => response::of_mutation(mutation, finished),
             Plan::Call(call) => response::of_call(call, finished),
+            Plan::Describe(describe) => {
+                let settings = &self.live.openapi;
+                response::openapi::of_description(describe, finished, self.schema, settings)
+            }
         }
     }
 }
@@ -292,6 +367,7 @@ fn is_read_only(method: Method, routine: Option<&Routine>) -> bool {
 fn honoured(api: &ApiRequest, plan: &Plan) -> Preferences {
     let mut preferences = api.preferences.clone();
     match plan {
+        Plan::Describe(_) => preferences = Preferences::default(),
         Plan::Read(_) => {
             preferences.representation = None;
             preferences.max_affected = None;
@@ -335,6 +411,7 @@ fn warn_of_deprecated_names(plan: &Plan, response: &mut Response) {
         Plan::Read(plan) => &plan.deprecated_names,
         Plan::Mutate(plan) => &plan.deprecated_names,
         Plan::Call(plan) => &plan.deprecated_names,
+        Plan::Describe(_) => return,
     };
     for (target, alias) in names {
         let text = format!(
@@ -352,14 +429,6 @@ fn trace(live: &Live, headers: &Headers, response: &mut Response) {
     if let Some(name) = &live.config.server_trace_header {
         let value = headers.get(name).unwrap_or_default().to_owned();
         response.headers.push((name.clone().into(), value));
-    }
-}
-
-fn log_error(error: &Error) {
-    if error.status() >= 500 {
-        log::error!("{error}");
-    } else if error.log_text().is_some() {
-        log::info!("{error}");
     }
 }
 

@@ -54,8 +54,8 @@ impl Timing {
     }
 
     /// The header's value, durations in milliseconds.
-    pub fn finish(self) -> Option<String> {
-        let running = self.0?;
+    pub fn finish(&self) -> Option<String> {
+        let running = self.0.as_ref()?;
         let phases = NAMES.iter().zip(running.phases);
         let entries: Vec<String> = phases
             .map(|(name, phase)| format!("{name};dur={:.1}", phase.as_secs_f64() * 1000.0))

@@ -2,7 +2,6 @@
 //! job of [`args`]; nothing here answers a request.
 
 pub mod args;
-pub mod logger;
 pub mod ready;
 pub mod serve;
 pub mod show;
@@ -27,7 +26,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Tutorial(options) => tutorial::run(options),
         Command::SignToken(options) => token::sign(options),
         Command::InspectToken(options) => token::inspect(options),
-        Command::Keygen => token::keygen(),
+        Command::Keygen(options) => token::keygen(options),
     }
 }
 

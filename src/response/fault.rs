@@ -22,7 +22,12 @@ pub fn error_response(error: &Error, verbosity: ErrorVerbosity) -> Response {
             headers.push((name.clone(), value.clone()));
         }
     }
-    Response { status: error.status(), headers, body: error_body(error, verbosity) }
+    Response {
+        status: error.status(),
+        headers,
+        body: error_body(error, verbosity),
+        ..Response::default()
+    }
 }
 
 /// The body for an error.

@@ -4,6 +4,7 @@
 mod cors;
 mod fault;
 mod from_sql;
+pub mod openapi;
 mod range;
 mod success;
 
@@ -59,7 +60,7 @@ fn options(allow: String) -> Response {
             ("Allow".into(), allow),
             ("Vary".into(), VARY.into()),
         ],
-        body: Default::default(),
+        ..Response::default()
     }
 }
 

@@ -68,7 +68,7 @@ impl Service {
         };
         let log = LogFields::of(&incoming, slot.as_ref());
         if let Some(status) = slot.as_ref().and_then(|slot| slot.withdrawn) {
-            self.report(&log, status, 0);
+            self.report(&log, status, 0, None);
             return answer_probe(incoming, persistence);
         }
         let response = match self.read(&mut incoming, slot) {
@@ -106,10 +106,11 @@ impl Service {
     fn finished(&self, log: &LogFields, response: &Response) {
         let gone = log.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
         let status = if gone { CLIENT_GONE } else { response.status };
-        self.report(log, status, sent_body(response, log.method == "HEAD").len() as u64);
+        let bytes = sent_body(response, log.method == "HEAD").len() as u64;
+        self.report(log, status, bytes, response.role.as_deref());
     }
 
-    fn report(&self, log: &LogFields, status: u16, body_bytes: u64) {
+    fn report(&self, log: &LogFields, status: u16, body_bytes: u64, role: Option<&str>) {
         self.handler.finished(&Exchange {
             method: &log.method,
             target: &log.target,
@@ -119,6 +120,7 @@ impl Service {
             duration: log.arrived.elapsed(),
             peer: log.peer,
             user_agent: log.user_agent.as_deref(),
+            role,
         });
     }
 

@@ -68,6 +68,7 @@ pub(super) fn error_response(
             "application/json; charset=utf-8".to_owned(),
         )],
         body: Body::from(body.to_string()),
+        ..Response::default()
     }
 }
 
@@ -112,7 +113,7 @@ mod tests {
     }
 
     fn response(status: u16, body: &str) -> Response {
-        Response { status, headers: Vec::new(), body: body.to_owned().into() }
+        Response { status, body: body.to_owned().into(), ..Response::default() }
     }
 
     #[test]

@@ -22,6 +22,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod admin;
 mod exchange;
 pub mod gate;
 mod limits;
@@ -33,6 +34,7 @@ mod shutdown;
 mod slots;
 mod workers;
 
+pub use admin::Admin;
 pub use limits::Limits;
 pub use listener::Address;
 pub use settings::{Listen, Settings};
@@ -86,6 +88,8 @@ pub struct Exchange<'a> {
     pub peer: Option<IpAddr>,
     /// The `User-Agent` of the request.
     pub user_agent: Option<&'a str>,
+    /// The database role of the request; `None` when it was refused before it had one.
+    pub role: Option<&'a str>,
 }
 
 /// A server that listens and does not answer yet.

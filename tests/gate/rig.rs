@@ -54,7 +54,7 @@ impl Handler for Talkative {
             None => tell(&request),
         };
         let headers = vec![("Content-Type".into(), "text/plain".to_owned())];
-        Response { status: 200, headers, body: body.into() }
+        Response { status: 200, headers, body: body.into(), ..Response::default() }
     }
 
     fn finished(&self, exchange: &Exchange<'_>) {

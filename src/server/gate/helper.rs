@@ -94,6 +94,7 @@ impl Report {
             duration: self.duration,
             peer: self.peer,
             user_agent: self.user_agent.as_deref(),
+            role: None,
         });
     }
 }

@@ -1,0 +1,326 @@
+//! Loading what requests are answered with: the configuration with what the database adds
+//! to it, the revoked claims, and the schema cache. What fails to load replaces nothing that
+//! worked. When to load is the supervisor's business.
+
+use super::App;
+use super::failure::{LoadError, StartError};
+use super::live::{Lasting, Live};
+use super::reloads::Wanted;
+use crate::config::connection::{ConnectionSettings, Connector};
+use crate::config::{Config, Environment, LogLevel, Source, read_in_database};
+use crate::observe::{Event, Observer};
+use crate::pool::{self, Pool};
+use crate::schema::{ExposedSchema, LoadOptions, SchemaCache};
+use postgres::Client;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// The oldest PostgreSQL that has what the catalog queries read, as `server_version_num`.
+const SERVER_VERSION_MIN: i32 = 140_000;
+
+/// Where configurations come from, and where they go.
+pub struct Loader {
+    path: Option<PathBuf>,
+    environment: Environment,
+    lasting: Lasting,
+    /// The changed settings that wait for a restart, as they were told last.
+    told_fixed: Mutex<Vec<&'static str>>,
+}
+
+impl Loader {
+    /// A loader of the file, when there is one, and the environment.
+    pub fn new(path: Option<PathBuf>, environment: Environment) -> Self {
+        Self { path, environment, lasting: Lasting::default(), told_fixed: Mutex::default() }
+    }
+
+    /// What outlives reloads.
+    pub fn lasting(&self) -> &Lasting {
+        &self.lasting
+    }
+
+    /// The configuration of file and environment alone; the texts are warnings.
+    ///
+    /// # Errors
+    /// When a value cannot be used.
+    pub fn config(&self) -> Result<(Config, Vec<String>), StartError> {
+        let (config, warnings) =
+            Config::load(self.path.as_deref(), &self.environment, &[]).map_err(StartError::new)?;
+        Ok((config, warnings.iter().map(ToString::to_string).collect()))
+    }
+
+    /// An application without a schema cache, which answers 503 until [`Loader::load`] has
+    /// succeeded. It tells an observer that only counts.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn start(&self) -> Result<App, StartError> {
+        self.start_observed(Arc::default())
+    }
+
+    /// The same, telling `observer`.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn start_observed(&self, observer: Arc<Observer>) -> Result<App, StartError> {
+        let (config, warnings) = self.config()?;
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        let connector = self.connector(&config, ConnectionSettings::connector)?;
+        let pool = Pool::new(
+            connector,
+            &pool::Settings {
+                size: config.db_pool,
+                acquisition_timeout: config.db_pool_acquisition_timeout,
+                max_lifetime: config.db_pool_max_lifetime,
+                max_idle_time: config.db_pool_max_idletime,
+            },
+            observer,
+        );
+        let (live, warnings) = Live::new(config, &self.lasting).map_err(StartError::new)?;
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        Ok(App::new(live, pool))
+    }
+
+    /// What connects to the server that takes writes, where notifications come from.
+    ///
+    /// # Errors
+    /// When `db-uri` cannot be used.
+    pub fn listener_connector(&self, config: &Config) -> Result<Connector, StartError> {
+        self.connector(config, |settings| settings.for_listener().connector())
+    }
+
+    fn connector(
+        &self,
+        config: &Config,
+        of: impl Fn(
+            &ConnectionSettings,
+        ) -> Result<Connector, crate::config::connection::ConnectionError>,
+    ) -> Result<Connector, StartError> {
+        ConnectionSettings::parse(&config.db_uri, &self.environment)
+            .and_then(|settings| of(&settings))
+            .map_err(|error| StartError::new(format_args!("db-uri: {error}")))
+    }
+
+    /// Whether a load has to read the database.
+    pub fn needs_database(&self, app: &App, wanted: Wanted) -> bool {
+        let live = app.live();
+        let in_file = || {
+            self.config().is_ok_and(|(config, _)| {
+                reads_database(&config) || schema_differs(&config, &live.config)
+            })
+        };
+        wanted.schema || live.schema.is_none() || reads_database(&live.config) || in_file()
+    }
+
+    /// Connects for a load.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or is too old.
+    pub fn connect(&self, app: &App) -> Result<Client, LoadError> {
+        let mut client = app.pool().connector().connect().map_err(LoadError::connecting)?;
+        if app.live().schema.is_none() || app.reloads().is_database_lost() {
+            let row = client
+                .query_typed_one(
+                    "select version(), current_setting('server_version_num')::int",
+                    &[],
+                )
+                .map_err(LoadError::reading)?;
+            let (version, number): (String, i32) = (
+                row.try_get(0).map_err(LoadError::reading)?,
+                row.try_get(1).map_err(LoadError::reading)?,
+            );
+            if number < SERVER_VERSION_MIN {
+                return Err(LoadError::too_old(&version, SERVER_VERSION_MIN / 10_000));
+            }
+            app.observer().observe(&Event::DatabaseConnected(&version));
+        }
+        Ok(client)
+    }
+
+    /// Loads everything, over a connection of its own.
+    ///
+    /// # Errors
+    /// When the database cannot be read; what worked goes on.
+    pub fn load(&self, app: &App) -> Result<(), LoadError> {
+        let mut client = self.connect(app)?;
+        self.reload(app, Wanted::ALL, Some(&mut client))
+    }
+
+    /// Loads what is wanted, and what depends on it. Without a client, only the file and the
+    /// environment are read.
+    ///
+    /// # Errors
+    /// When the database cannot be read; what worked goes on.
+    pub fn reload(
+        &self,
+        app: &App,
+        wanted: Wanted,
+        client: Option<&mut Client>,
+    ) -> Result<(), LoadError> {
+        let running = app.live();
+        let Some(client) = client else {
+            let config = self.config().map(|(config, _)| config);
+            app.swap(self.succeed(app, &running, config.map_err(|error| error.to_string())));
+            return Ok(());
+        };
+        let mut live = if wanted.config || running.config.db_config {
+            let config = self.config_with_database(client, &running)?;
+            self.succeed(app, &running, config)
+        } else {
+            Live::clone(&running)
+        };
+        let source = &live.config.jwt_revocation_source;
+        if let Some(source) = source
+            && (wanted.config || running.config.jwt_revocation_source.as_ref() != Some(source))
+        {
+            let read = self.lasting.revocations.read(client, source, app.observer());
+            if let Err(error) = read {
+                let error = LoadError::reading(error).about("jwt-revocation-source");
+                // Tokens that were revoked must not be taken because the list is missing.
+                if running.schema.is_none() || error.is_loss() {
+                    return Err(error);
+                }
+                app.observer().observe(&Event::ConfigFailed(&error));
+            }
+        }
+        if wanted.schema || live.schema.is_none() || schema_differs(&live.config, &running.config) {
+            let schema = load_schema(app, &live.config, client)?;
+            live = live.with_schema(Some(Arc::new(schema)));
+        }
+        app.swap(live);
+        Ok(())
+    }
+
+    /// What takes the place of the running configuration: the new one, or the running one
+    /// itself when the new one cannot be used.
+    fn succeed(&self, app: &App, running: &Live, config: Result<Config, String>) -> Live {
+        let observer = app.observer();
+        let succeeded = config.and_then(|mut config| {
+            let fixed = config.keep_fixed(&running.config);
+            self.tell_fixed(observer, fixed);
+            running.succeeded_by(config, &self.lasting).map_err(|error| error.to_string())
+        });
+        match succeeded {
+            Ok((live, warnings)) => {
+                warnings.iter().for_each(|warning| log::warn!("{warning}"));
+                observer.observe(&Event::ConfigReloaded);
+                set_log_level(observer, running.config.log_level, live.config.log_level);
+                live
+            }
+            Err(error) => {
+                observer.observe(&Event::ConfigFailed(&error));
+                running.clone()
+            }
+        }
+    }
+
+    /// Tells which settings wait for a restart, unless they do so since an earlier load.
+    fn tell_fixed(&self, observer: &Observer, fixed: Vec<&'static str>) {
+        let mut told = self.told_fixed.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in fixed.iter().filter(|name| !told.contains(name)) {
+            observer.observe(&Event::ConfigNeedsRestart(name));
+        }
+        *told = fixed;
+    }
+
+    /// The configuration with what the database adds. At the start, what cannot be read or
+    /// used there is left out; later it keeps the running configuration in force.
+    fn config_with_database(
+        &self,
+        client: &mut Client,
+        running: &Live,
+    ) -> Result<Result<Config, String>, LoadError> {
+        let config = match self.config() {
+            Ok((config, _)) => config,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        if !config.db_config {
+            return Ok(Ok(config));
+        }
+        let with_rows = match read_in_database(client, config.db_pre_config.as_ref()) {
+            Ok(rows) => Config::load(self.path.as_deref(), &self.environment, &rows)
+                .map(|(config, _)| config)
+                .map_err(|error| (error.source() == Source::Database, error.to_string())),
+            Err(error) => {
+                let error = LoadError::reading(error);
+                if error.is_loss() {
+                    return Err(error);
+                }
+                Err((true, format!("the settings in the database could not be read: {error}")))
+            }
+        };
+        Ok(match with_rows {
+            Err((true, error)) if running.schema.is_none() => {
+                log::error!("settings in the database are passed over: {error}");
+                Ok(config)
+            }
+            other => other.map_err(|(_, error)| error),
+        })
+    }
+}
+
+/// Whether the configuration takes something from the database beside the schema cache.
+fn reads_database(config: &Config) -> bool {
+    config.db_config || config.jwt_revocation_source.is_some()
+}
+
+/// Whether the schema cache depends on what differs.
+fn schema_differs(new: &Config, running: &Config) -> bool {
+    let inputs = |config: &Config| {
+        (
+            config.db_schemas.clone(),
+            config.db_extra_search_path.clone(),
+            config.db_hoisted_tx_settings.clone(),
+        )
+    };
+    inputs(new) != inputs(running)
+}
+
+fn set_log_level(observer: &Observer, running: LogLevel, new: LogLevel) {
+    if running != new {
+        observer.set_log_level(new);
+    }
+}
+
+fn load_schema(app: &App, config: &Config, client: &mut Client) -> Result<SchemaCache, LoadError> {
+    let started = Instant::now();
+    let options = LoadOptions {
+        schemas: &config.db_schemas,
+        extra_search_path: &config.db_extra_search_path,
+        hoisted_settings: &config.db_hoisted_tx_settings,
+    };
+    let schema = SchemaCache::load(client, &options).map_err(LoadError::reading);
+    let observer = app.observer();
+    match &schema {
+        Ok(schema) => {
+            observer.observe(&Event::SchemaCacheQueried(started.elapsed()));
+            observer.observe(&Event::SchemaCacheLoaded(&Summary(schema)));
+        }
+        Err(error) => observer.observe(&Event::SchemaCacheFailed(error)),
+    }
+    schema
+}
+
+/// What a schema cache holds, in numbers.
+struct Summary<'s>(&'s SchemaCache);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count =
+            |of: fn(&ExposedSchema) -> usize| -> usize { self.0.schemas.values().map(of).sum() };
+        let representations = &self.0.representations;
+        write!(
+            f,
+            "{} Relations, {} Relationships, {} Functions, {} Domain Representations, \
+             {} Media Type Handlers",
+            count(|schema| schema.relations.len()),
+            count(|schema| schema.relations.values().map(|r| r.relationships.len()).sum()),
+            count(|schema| schema.routines.values().map(Vec::len).sum()),
+            representations.to_json.len()
+                + representations.from_json.len()
+                + representations.from_text.len(),
+            self.0.handlers.values().map(Vec::len).sum::<usize>(),
+        )
+    }
+}
