@@ -133,7 +133,7 @@ fn a_body_beyond_the_limit_is_refused_whatever_it_promises() {
         .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1099511627776\r\n\r\n")
         .unwrap();
     let mut seen = String::new();
-    while !seen.contains("GK413") {
+    while !seen.contains("GK103") {
         let mut bytes = [0; 4096];
         let read = stream.read(&mut bytes).unwrap();
         assert!(read > 0, "{seen}");

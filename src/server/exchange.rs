@@ -1,6 +1,7 @@
 //! One request taken from tiny_http and its response given back: the only place that knows
 //! tiny_http's types, beside the pool that waits for them.
 
+use super::gate::Fault;
 use super::gate::head::SLOT_FIELD;
 use super::message::{INLINE_BODY_MAX_BYTES, error_response, sent_body, write_head};
 use super::slots::{Slot, Slots};
@@ -74,11 +75,9 @@ impl Service {
         let response = match self.read(&mut incoming, slot) {
             Ok(request) => self.handle(request, &log),
             Err(Refusal::Gone) => return,
-            Err(Refusal::Malformed(details)) => {
-                error_response(400, "GK100", "The request is malformed", Some(details))
-            }
+            Err(Refusal::Malformed(details)) => Fault::Malformed(details).response(),
             Err(Refusal::TooLarge { promised }) => {
-                let response = too_large(self.body_max_bytes);
+                let response = Fault::BodyTooLarge.response();
                 if !discard(&mut incoming, promised) {
                     self.finished(&log, &response);
                     return abandon(incoming, &response);
@@ -229,12 +228,6 @@ fn answer_probe(incoming: tiny_http::Request, persistence: Persistence) {
     let connection = connection_field(&incoming, persistence);
     // A failure shows at the gate.
     let _ = write_response(&mut *incoming.into_writer(), &response, false, connection);
-}
-
-/// The error for a body beyond the limit.
-fn too_large(limit: usize) -> Response {
-    let details = format!("The body may have at most {limit} bytes.");
-    error_response(413, "GK413", "The request body is too large", Some(&details))
 }
 
 fn count_fields(incoming: &tiny_http::Request, name: &'static str) -> usize {

@@ -35,8 +35,6 @@ pub enum Fault {
     BuffersFull,
     /// 503: too many connections, in all or from one address.
     TooManyConnections,
-    /// 503: the server is shutting down.
-    ShuttingDown,
     /// 505: a version other than HTTP/1.0 and HTTP/1.1.
     Version,
 }
@@ -59,7 +57,6 @@ impl Fault {
             Fault::QueueTimeout => (503, "GK201", "No worker was free in time"),
             Fault::BuffersFull => (503, "GK202", "The server's buffers are full"),
             Fault::TooManyConnections => (503, "GK203", "Too many connections"),
-            Fault::ShuttingDown => (503, "GK204", "The server is shutting down"),
             Fault::NoAnswer => (502, "GK901", "The request was left unanswered"),
         }
     }
