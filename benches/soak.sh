@@ -115,7 +115,7 @@ PIDS="$PIDS $!"
 (while going_on; do
     sleep 17
     psql -c "select pg_terminate_backend(pid) from pg_stat_activity
-             where usename = 'authenticator'" >/dev/null
+             where usename = 'authenticator'" >/dev/null 2>&1 || true
 done) &
 PIDS="$PIDS $!"
 python3 - "$PORT" $END <<'PYTHON' &
