@@ -194,14 +194,13 @@ message=$(logged EXECUTE)
 [ -n "$message" ] || message=$(logged "$PROBE_KEY")
 [ -n "$message" ] || fail "the server's message was not found in PostgreSQL's log"
 {
-    echo '\set id random(1, '$ROWS')'
+    printf '%s\n' "\\set id random(1, $ROWS)"
     if [ -n "$prepare" ]; then
-        echo '\if :prepared = 0'
-        echo "$prepare" | as_command
-        echo '\set prepared 1'
-        echo '\endif'
+        printf '%s\n' '\if :prepared = 0'
+        printf '%s\n' "$prepare" | as_command
+        printf '%s\n' '\set prepared 1' '\endif'
     fi
-    echo "$message" | as_command
+    printf '%s\n' "$message" | as_command
 } >"$WORK/message.sql"
 pgbench() { # prints transactions a second
     "$PG_BIN/pgbench" -n -M simple -D prepared=0 -f "$WORK/message.sql" -c $PGBENCH_CLIENTS \

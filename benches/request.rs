@@ -31,7 +31,7 @@ fn request(method: &str, query: &str, body: Vec<u8>) -> Request {
         query: query.to_owned(),
         headers: Headers(fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec()),
         body,
-        peer: None,
+        ..Request::default()
     }
 }
 

@@ -40,6 +40,7 @@ const SQL: &str = "
       nullif(current_setting('request.jwt.claim.email', true), '') as email,
       current_setting('request.headers', true)::json as headers,
       current_setting('statement_timeout') as statement_timeout,
+      current_setting('lock_timeout') as lock_timeout,
       pg_backend_pid() as backend;
     create view api.broken as select 1 / (pg_backend_pid() * 0) as x;
     create view api.slow as select pg_sleep(30)::text as slept;

@@ -32,7 +32,7 @@ impl Handler for Echo {
             request.query,
             request.body.len()
         );
-        Response { status: 200, headers: Vec::new(), body: body.into() }
+        Response { status: 200, headers: Vec::new(), body: body.into(), ..Response::default() }
     }
 
     fn finished(&self, exchange: &Exchange<'_>) {

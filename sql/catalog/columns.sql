@@ -7,7 +7,7 @@ select
   a.atttypid,
   a.atttypmod,
   a.attnotnull,
-  a.attgenerated <> '',
+  a.attgenerated <> '' or a.attidentity = 'a',
   case
     when a.attidentity = 'd' then (
       select format('nextval(%L)', s.objid::regclass)

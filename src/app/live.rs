@@ -1,12 +1,12 @@
 //! Everything that a reload may change, made ready for requests.
 
 use super::revocations::Revocations;
-use crate::auth::{self, Authenticator, CacheCounters, KeyError};
+use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError};
 use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
 use crate::query::quote::identifier;
 use crate::request;
-use crate::response::Cors;
+use crate::response::{Cors, openapi};
 use crate::schema::SchemaCache;
 use crate::transaction::PreludeSettings;
 use std::collections::HashMap;
@@ -31,6 +31,8 @@ pub struct Live {
     pub pre_request: Option<String>,
     /// Who may read answers from other origins.
     pub cors: Cors,
+    /// What of the configuration is in the description of the API.
+    pub openapi: openapi::Settings,
     /// The name of `db-root-spec`, as requests know it.
     root_spec: Option<String>,
     /// The search path of each exposed schema.
@@ -44,6 +46,8 @@ pub struct Lasting {
     pub cache_counters: Arc<CacheCounters>,
     /// The revoked claims.
     pub revocations: Arc<Revocations>,
+    /// Keys from URLs.
+    pub fetched_keys: Arc<FetchedKeys>,
 }
 
 impl Live {
@@ -72,7 +76,7 @@ impl Live {
             return Ok((self.clone(), Vec::new()));
         }
         let settings = auth_settings(&config, lasting)?;
-        let (authenticator, warnings) = Authenticator::replacing(&self.authenticator, settings)?;
+        let (authenticator, warnings) = Authenticator::new(settings)?;
         Ok((Self::with(config, lasting, Arc::new(authenticator), self.schema.clone()), warnings))
     }
 
@@ -96,6 +100,7 @@ impl Live {
                 max_rows: config.db_max_rows,
                 aggregates_enabled: config.db_aggregates_enabled,
                 plan_enabled: config.db_plan_enabled,
+                openapi_mode: config.openapi_mode,
                 legacy_target_names: config.url_use_legacy_target_names,
             },
             prelude,
@@ -109,6 +114,7 @@ impl Live {
                 sql + "()"
             }),
             cors: Cors { origins: config.server_cors_allowed_origins.clone() },
+            openapi: openapi::Settings::new(&config),
             root_spec: config.db_root_spec.as_ref().map(ToString::to_string),
             search_paths,
             config: Arc::new(config),
@@ -151,6 +157,7 @@ fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, K
         cache_max_entries: config.jwt_cache_max_entries,
         cache_counters: lasting.cache_counters.clone(),
         deny_list: lasting.revocations.deny_list().clone(),
+        fetched_keys: lasting.fetched_keys.clone(),
     })
 }
 

@@ -16,7 +16,7 @@ mod supervisor;
 mod timing;
 
 pub use failure::{LoadError, StartError};
-pub use live::Live;
+pub use live::{Lasting, Live};
 pub use loader::Loader;
 pub use reloads::{Reloads, Wanted};
 pub use supervisor::Supervisor;
@@ -25,7 +25,7 @@ use crate::config::TxEnd;
 use crate::error::{Error, Result};
 use crate::http::{Headers, Request, Response};
 use crate::observe::{Event, Observer, Readings};
-use crate::plan::{self, Mutation, MutatePlan, Plan};
+use crate::plan::{self, MutatePlan, Mutation, Plan};
 use crate::pool::{Pool, Pooled, Unavailable};
 use crate::query::{self, Statement};
 use crate::request::{ApiRequest, Method, Preferences, Resource, Transaction as Wish};
@@ -33,10 +33,10 @@ use crate::response::{self, Finished};
 use crate::schema::{IsolationLevel, Routine, SchemaCache, Volatility};
 use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction};
 use arc_swap::ArcSwap;
+use record::Record;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use record::Record;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The application.
 pub struct App {
@@ -44,9 +44,6 @@ pub struct App {
     pool: Pool,
     reloads: Reloads,
 }
-
-/// A connection that was dead before it was used fails this soon.
-const FOUND_DEAD_WITHIN: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// A worker's buffers, kept from request to request.
@@ -135,7 +132,7 @@ impl App {
         if request.method == "HEAD" {
             response.body = crate::http::Body::Empty;
         }
-        live.cors.apply(&mut response, &request.headers);
+        live.cors.apply(&mut response, &request.method, &request.headers);
         trace(&live, &request.headers, &mut response);
         record.tell(self.observer(), &mut response);
         response
@@ -146,16 +143,15 @@ impl App {
         record.timing.jwt();
         record.identity = Some(identity.clone());
         let api = ApiRequest::parse(request, &live.request_settings())?;
-        api.preferences.refuse_invalid()?;
         record.timing.parse();
         let schema = live.schema.as_deref().ok_or_else(no_schema_cache)?;
         if api.method == Method::Options {
             return options(&api, schema);
         }
-        let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
-        if api.resource == Resource::Root {
-            return Err(plan::unsupported_method(api.method.as_str()));
+        if api.resource != Resource::Root {
+            api.preferences.refuse_invalid()?;
         }
+        let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
         let plan = plan::plan(&api, schema, &live.plan_settings)?;
         let statement = query::write(&plan, &api, live.plan_settings.max_rows);
         record.timing.plan();
@@ -205,7 +201,7 @@ impl Exchange<'_> {
     fn run(&self, app: &App, plan: &Plan, statement: &Statement) -> Result<Outcome> {
         let routine = match plan {
             Plan::Call(call) => Some(call.routine),
-            Plan::Read(_) | Plan::Mutate(_) => None,
+            Plan::Read(_) | Plan::Mutate(_) | Plan::Describe(_) => None,
         };
         BUFFERS.with_borrow_mut(|buffers| {
             let Buffers { prelude, message, session_key } = buffers;
@@ -245,40 +241,33 @@ impl Exchange<'_> {
         })
     }
 
-    /// Runs a transaction. One that only reads is run once more on another connection when
-    /// the first turns out to be gone: nothing can have come of it. One that had begun is
-    /// not: somebody may have ended it for taking too long.
-    fn run_on(&self, app: &App, transaction: &Transaction, message: &mut String) -> Result<Outcome> {
-        let mut retries = usize::from(transaction.read_only);
-        loop {
-            let mut pooled = app.connection()?;
-            let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
-            let sent = Instant::now();
-            match transaction.run(connection, message) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Aborted::Failed(failure)) => {
-                    if failure.ends_session() {
-                        // Whatever ended this connection may have ended the others.
-                        app.pool.doubt();
-                        if retries > 0 && sent.elapsed() < FOUND_DEAD_WITHIN {
-                            retries -= 1;
-                            continue;
-                        }
-                    }
-                    return Err(failure.into_error(self.identity.authenticated));
+    /// Runs a transaction on a connection of the pool, which has it back before the answer
+    /// is presented.
+    fn run_on(
+        &self,
+        app: &App,
+        transaction: &Transaction,
+        message: &mut String,
+    ) -> Result<Outcome> {
+        let mut pooled = app.connection()?;
+        let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
+        match transaction.run(connection, message) {
+            Ok(outcome) => Ok(outcome),
+            Err(Aborted::Failed(failure)) => {
+                if failure.ends_session() {
+                    // Whatever ended this connection may have ended the others.
+                    app.pool.doubt();
                 }
-                Err(Aborted::Refused(error)) => return Err(error),
+                Err(failure.into_error(self.identity.authenticated))
             }
+            Err(Aborted::Refused(error)) => Err(error),
         }
     }
 
     fn isolation(&self, routine: Option<&Routine>) -> IsolationLevel {
         let of_role =
             || self.schema.role_settings.get(self.identity.role.as_str()).and_then(|s| s.isolation);
-        routine
-            .and_then(|r| r.isolation)
-            .or_else(of_role)
-            .unwrap_or(IsolationLevel::ReadCommitted)
+        routine.and_then(|r| r.isolation).or_else(of_role).unwrap_or(IsolationLevel::ReadCommitted)
     }
 
     /// Whether the effects go: by configuration, or by the client's wish where it counts.
@@ -295,7 +284,7 @@ impl Exchange<'_> {
     /// Whether the result can undo a write.
     fn may_refuse(&self, plan: &Plan) -> bool {
         let media = match plan {
-            Plan::Read(_) => return false,
+            Plan::Read(_) | Plan::Describe(_) => return false,
             Plan::Mutate(plan) if is_put(plan) => return true,
             Plan::Mutate(plan) => &plan.media,
             Plan::Call(plan) => &plan.media,
@@ -306,7 +295,7 @@ impl Exchange<'_> {
     /// What a result must fulfil for its effects to stay.
     fn check(&self, plan: &Plan, outcome: &Outcome) -> Result<()> {
         match plan {
-            Plan::Read(_) => Ok(()),
+            Plan::Read(_) | Plan::Describe(_) => Ok(()),
             Plan::Mutate(mutation) => {
                 if is_put(mutation) && outcome.row_count() != 1 {
                     return Err(plan::key_mismatch());
@@ -354,6 +343,10 @@ impl Exchange<'_> {
             Plan::Read(read) => response::of_read(read, finished),
             Plan::Mutate(mutation) => response::of_mutation(mutation, finished),
             Plan::Call(call) => response::of_call(call, finished),
+            Plan::Describe(describe) => {
+                let settings = &self.live.openapi;
+                response::openapi::of_description(describe, finished, self.schema, settings)
+            }
         }
     }
 }
@@ -374,6 +367,7 @@ fn is_read_only(method: Method, routine: Option<&Routine>) -> bool {
 fn honoured(api: &ApiRequest, plan: &Plan) -> Preferences {
     let mut preferences = api.preferences.clone();
     match plan {
+        Plan::Describe(_) => preferences = Preferences::default(),
         Plan::Read(_) => {
             preferences.representation = None;
             preferences.max_affected = None;
@@ -417,6 +411,7 @@ fn warn_of_deprecated_names(plan: &Plan, response: &mut Response) {
         Plan::Read(plan) => &plan.deprecated_names,
         Plan::Mutate(plan) => &plan.deprecated_names,
         Plan::Call(plan) => &plan.deprecated_names,
+        Plan::Describe(_) => return,
     };
     for (target, alias) in names {
         let text = format!(

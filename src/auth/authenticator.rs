@@ -46,41 +46,17 @@ pub struct Authenticator {
 impl Authenticator {
     /// Prepares keys and rules. The texts are warnings for the operator.
     ///
-    /// With a `jwt-jwks-url` it waits up to two seconds for the first keys.
+    /// With a `jwt-jwks-url` that is new it waits up to two seconds for the first keys.
     ///
     /// # Errors
     ///
     /// When the secret is too short, no key can be used, or `jwt-role-claim-key` is no path.
     pub fn new(settings: Settings) -> Result<(Self, Vec<String>), KeyError> {
-        Self::build(settings, &[])
-    }
-
-    /// Like [`new`](Self::new), but takes over keys that `previous` has fetched from the same
-    /// URLs, so that a reload needs no fetch to succeed.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`new`](Self::new).
-    pub fn replacing(
-        previous: &Authenticator,
-        settings: Settings,
-    ) -> Result<(Self, Vec<String>), KeyError> {
-        let fetched: Vec<_> = previous.remotes().cloned().collect();
-        Self::build(settings, &fetched)
-    }
-
-    pub(super) fn build(
-        settings: Settings,
-        fetched: &[Arc<RemoteKeys>],
-    ) -> Result<(Self, Vec<String>), KeyError> {
         let mut warnings = Vec::new();
         let mut warn = |setting: &str, texts: Vec<String>| {
             warnings.extend(texts.into_iter().map(|text| format!("{setting}: {text}")));
         };
-        let remote = |url: &str| match fetched.iter().find(|remote| remote.url() == url) {
-            Some(remote) => Ok(remote.clone()),
-            None => RemoteKeys::start(url).map(Arc::new),
-        };
+        let remote = |url: &str| settings.fetched_keys.of(url);
         let secret = settings.secret.as_deref().filter(|secret| !secret.is_empty());
         let (keys, texts) = secret.map(KeySet::from_secret).transpose()?.unwrap_or_default();
         warn("jwt-secret", texts);
@@ -249,8 +225,8 @@ fn bearer_token(headers: &Headers) -> Option<&str> {
     std::str::from_utf8(&value[start..]).ok()
 }
 
-/// The error for a refused token. The log gets header fields and claims of it, which help to
-/// find the sender, and never the signature.
+/// The error for a refused token. The log gets its `alg` and `kid`, which help to find the
+/// sender, and never the signature.
 fn refused(refusal: Refusal, token: &str) -> Error {
     let mut log = format!("token refused: {refusal}");
     if let Ok(token) = Token::parse(token) {

@@ -18,8 +18,12 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// When a secret is too short, or no key is left.
+    /// When a secret is too short or a PEM file, or no key is left.
     pub fn from_secret(secret: &[u8]) -> Result<(Self, Vec<String>), KeyError> {
+        // As a plain secret it would let all who know a public key sign tokens.
+        if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
+            return Err(KeyError::new("jwt-secret is a PEM file, but should be a secret or a JWK"));
+        }
         match serde_json::from_slice::<Value>(secret) {
             Ok(value) if value["keys"].is_array() => Self::from_jwks(&value, |_| true),
             Ok(value) if value.is_object() => Self::from_jwk_or_text(&value, secret),
@@ -248,6 +252,12 @@ mod tests {
         let (keys, warnings) = KeySet::from_public_jwks(&set).unwrap();
         assert_eq!(keys.keys.len(), 1);
         assert!(warnings[0].contains("a secret that others know"));
+    }
+
+    #[test]
+    fn a_pem_file_is_no_secret() {
+        let pem = b"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n";
+        assert!(KeySet::from_secret(pem).err().unwrap().to_string().contains("PEM"));
     }
 
     #[test]

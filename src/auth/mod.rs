@@ -44,6 +44,7 @@ pub use inspect::Inspection;
 pub use key::MIN_SECRET_BYTES;
 pub use keygen::{GeneratedKey, KeyKind, keygen};
 pub use refusal::Refusal;
+pub use remote::FetchedKeys;
 pub use settings::{KeyError, Settings};
 pub use sign::{SigningKey, sign};
 pub use token::MAX_TOKEN_BYTES;

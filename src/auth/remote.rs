@@ -8,9 +8,10 @@ use super::KeyError;
 use super::key_set::KeySet;
 use arc_swap::ArcSwapOption;
 use serde_json::Value;
+use std::fmt;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -54,7 +55,27 @@ const MAX_JWKS_BYTES: u64 = 1024 * 1024;
 const CERTIFICATE_FILES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
+/// The keys of all URLs in use. One value serves all generations of the configuration, so a
+/// URL that stays is not fetched anew; one that no configuration uses any more is forgotten.
+#[derive(Debug, Default)]
+pub struct FetchedKeys(Mutex<Vec<Weak<RemoteKeys>>>);
+
+impl FetchedKeys {
+    /// The keys of a URL, fetched from now on if they were not before.
+    pub(super) fn of(&self, url: &str) -> Result<Arc<RemoteKeys>, KeyError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|keys| keys.strong_count() > 0);
+        if let Some(keys) = known.iter().filter_map(Weak::upgrade).find(|keys| keys.url() == url) {
+            return Ok(keys);
+        }
+        let keys = Arc::new(RemoteKeys::start(url)?);
+        known.push(Arc::downgrade(&keys));
+        Ok(keys)
+    }
+}
+
 /// The keys behind one URL. Dropping it ends its thread.
+#[derive(Debug)]
 pub(super) struct RemoteKeys {
     shared: Arc<Shared>,
 }
@@ -130,6 +151,12 @@ impl RemoteKeys {
     pub fn want_refresh(&self) {
         self.shared.lock().refresh_wanted = true;
         self.shared.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -345,7 +372,7 @@ mod tests {
         assert_eq!(try_token(&first, &token(&key)).unwrap().role, "reader");
         // A reload while the server fails keeps the keys, and fetches nothing anew.
         server.serve(500, String::new());
-        let (second, _) = Authenticator::replacing(&first, settings).unwrap();
+        let (second, _) = Authenticator::new(settings).unwrap();
         drop(first);
         assert_eq!(try_token(&second, &token(&key)).unwrap().role, "reader");
         assert_eq!(server.requests.load(Ordering::SeqCst), 1);
@@ -415,7 +442,8 @@ mod tests {
         let server = Server::start(set(&[&old]));
         let remote = Arc::new(RemoteKeys::start_with(&server.url, EAGER).unwrap());
         let settings = Settings { secret: None, jwks_url: Some(server.url.clone()), ..settings() };
-        let (authenticator, _) = Authenticator::build(settings, &[remote]).unwrap();
+        settings.fetched_keys.0.lock().unwrap().push(Arc::downgrade(&remote));
+        let (authenticator, _) = Authenticator::new(settings).unwrap();
         wait_until(|| try_token(&authenticator, &token(&old)).is_ok());
         let cached = token(&old);
         assert!(try_token(&authenticator, &cached).is_ok());

@@ -2,6 +2,7 @@
 
 use super::cache::CacheCounters;
 use super::deny::DenyList;
+use super::remote::FetchedKeys;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,10 +27,13 @@ pub struct Settings {
     pub anonymous_role: Option<String>,
     /// `jwt-cache-max-entries`; 0 verifies every token anew.
     pub cache_max_entries: usize,
-    /// Counters that outlive a reload; give each new [`Authenticator`] the same.
+    /// Counters of the cache. These and the following outlive a reload: give each new
+    /// [`Authenticator`](super::Authenticator) the same.
     pub cache_counters: Arc<CacheCounters>,
-    /// The deny list, which outlives a reload too.
+    /// The deny list.
     pub deny_list: Arc<DenyList>,
+    /// Keys from URLs, which a reload keeps without fetching them anew.
+    pub fetched_keys: Arc<FetchedKeys>,
 }
 
 impl Default for Settings {
@@ -47,6 +51,7 @@ impl Default for Settings {
             cache_max_entries: 1000,
             cache_counters: Arc::default(),
             deny_list: Arc::default(),
+            fetched_keys: Arc::default(),
         }
     }
 }

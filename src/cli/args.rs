@@ -4,9 +4,11 @@
 //! own flags keep their meaning (<https://docs.postgrest.org/en/v16/references/cli.html>).
 
 use super::{token, tutorial};
+use crate::auth::KeyKind;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What the command line asks for. `config` is the configuration file; without one the
 /// environment and the defaults are the whole configuration.
@@ -28,8 +30,8 @@ pub enum Command {
     SignToken(token::Sign),
     /// Show what a token says, and whether it would be accepted.
     InspectToken(token::Inspect),
-    /// Print a new random secret.
-    Keygen,
+    /// Print a new key.
+    Keygen(token::Keygen),
 }
 
 /// Parses a whole command line, program name first.
@@ -43,7 +45,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         Some((name, mut matches)) => match name.as_str() {
             "tutorial" => Command::Tutorial(tutorial_options(&mut matches)),
             "token" => token_command(&mut matches),
-            _ => Command::Keygen,
+            _ => Command::Keygen(token::Keygen {
+                kind: matches.remove_one("kind"),
+                kid: matches.remove_one("kid"),
+            }),
         },
         None => {
             let config = matches.remove_one("config");
@@ -155,16 +160,43 @@ fn token_definition() -> clap::Command {
                 .help("Another claim, as JSON; may be repeated"),
         )
         .arg(
+            Arg::new("key")
+                .long("key")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Sign with this private key instead of jwt-secret: a JWK, a JWKS or PEM"),
+        )
+        .arg(
+            Arg::new("algorithm")
+                .long("algorithm")
+                .value_name("NAME")
+                .help("The algorithm, such as PS256, where the key leaves a choice"),
+        )
+        .arg(
             Arg::new("inspect")
                 .long("inspect")
                 .value_name("TOKEN")
-                .conflicts_with_all(["role", "expires", "claim", "claim-json"])
+                .conflicts_with_all(["role", "expires", "claim", "claim-json", "key", "algorithm"])
                 .help("Show what TOKEN says and whether CONFIG accepts it; - reads it from input"),
         )
 }
 
 fn keygen_definition() -> clap::Command {
-    clap::Command::new("keygen").about("Print a new random secret for jwt-secret")
+    clap::Command::new("keygen")
+        .about("Print a new key that signs tokens: a secret, or a JWK with --kind")
+        .arg(
+            Arg::new("kind")
+                .long("kind")
+                .value_name("KIND")
+                .value_parser(KeyKind::from_str)
+                .help("secret, rsa, ec (P-256), p384 or ed25519, as a JWK"),
+        )
+        .arg(
+            Arg::new("kid")
+                .long("kid")
+                .value_name("ID")
+                .help("The key's identifier [default: the thumbprint of its public part]"),
+        )
 }
 
 fn config_arg() -> Arg {
@@ -188,6 +220,8 @@ fn token_command(matches: &mut ArgMatches) -> Command {
         Some(token) => Command::InspectToken(token::Inspect { config, token }),
         None => Command::SignToken(token::Sign {
             config,
+            key: matches.remove_one("key"),
+            algorithm: matches.remove_one("algorithm"),
             role: matches.remove_one("role"),
             expires_seconds: matches.remove_one("expires"),
             claims: ["claim", "claim-json"]

@@ -26,7 +26,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Tutorial(options) => tutorial::run(options),
         Command::SignToken(options) => token::sign(options),
         Command::InspectToken(options) => token::inspect(options),
-        Command::Keygen => token::keygen(),
+        Command::Keygen(options) => token::keygen(options),
     }
 }
 

@@ -53,6 +53,16 @@ impl ConfigSource {
         }
         Ok(config)
     }
+
+    /// Reads the configuration again, with settings that the database holds.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when a setting in the database cannot be used.
+    pub fn load_with(&self, in_database: &[(String, String)]) -> Result<Config, Failure> {
+        Config::load(self.path.as_deref(), &self.environment, in_database)
+            .map(|(config, _)| config)
+            .map_err(|error| error.to_string().into())
+    }
 }
 
 /// Serves until SIGINT or SIGTERM ends it.
@@ -262,11 +272,13 @@ fn server_settings(config: &Config) -> Settings {
             head_max_bytes: config.server_max_head_bytes,
             head_timeout: config.server_head_timeout,
             idle_timeout: config.server_idle_timeout,
+            rate_grace: Limits::default().rate_grace,
             body_min_bytes_per_second: config.server_body_min_bytes_per_second,
             response_min_bytes_per_second: config.server_response_min_bytes_per_second,
             queue_max: config.server_max_waiting,
             queue_timeout: config.server_max_waiting_seconds,
             buffer_max_bytes: saturated(config.server_max_buffer_bytes),
+            ..Limits::default()
         },
         shutdown_timeout: config.server_shutdown_timeout,
     }

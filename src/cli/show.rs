@@ -3,7 +3,9 @@
 use super::serve::ConfigSource;
 use super::{Failure, print};
 use crate::app::Loader;
-use crate::config::{self, Environment, Secrets};
+use crate::config::connection::ConnectionSettings;
+use crate::config::{self, Config, Environment, Secrets};
+use std::error::Error;
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
 
@@ -18,12 +20,30 @@ pub fn example() -> Result<(), Failure> {
 /// Prints the configuration in force as a file. Secrets are only shown on a terminal: what
 /// goes elsewhere may end up in a log.
 ///
+/// What the database adds is part of it, if the database can be reached.
+///
 /// # Errors
 /// When the configuration cannot be used.
 pub fn config(path: Option<&Path>) -> Result<(), Failure> {
-    let config = ConfigSource::of_process(path).load()?;
+    let source = ConfigSource::of_process(path);
+    let mut config = source.load()?;
+    if config.db_config {
+        match in_database(&source, &config) {
+            Ok(settings) => config = source.load_with(&settings)?,
+            Err(error) => eprintln!("goldenkey: warning: without what the database adds: {error}"),
+        }
+    }
     let secrets = if stdout().is_terminal() { Secrets::Shown } else { Secrets::Hidden };
     print(&config.dump(secrets))
+}
+
+fn in_database(
+    source: &ConfigSource,
+    config: &Config,
+) -> Result<Vec<(String, String)>, Box<dyn Error>> {
+    let settings = ConnectionSettings::parse(&config.db_uri, &source.environment)?;
+    let mut client = settings.connector()?.connect()?;
+    Ok(config::read_in_database(&mut client, config.db_pre_config.as_ref())?)
 }
 
 /// Prints the schema cache as JSON.

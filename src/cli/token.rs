@@ -2,17 +2,18 @@
 
 use super::serve::ConfigSource;
 use super::{Failure, print};
-use crate::auth::{self, Authenticator, Identity};
+use crate::app::{Lasting, Live};
+use crate::auth::{self, Authenticator, KeyKind, SigningKey};
 use crate::config::Config;
-use crate::error::Error;
 use crate::http::Headers;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use std::fs;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The size of a generated secret; what HS256 asks for (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
@@ -21,10 +22,14 @@ const SECRET_BYTES: usize = 32;
 pub type Claim = (String, Value);
 
 /// What `goldenkey token` is asked for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Sign {
     /// The configuration file with `jwt-secret`.
     pub config: Option<PathBuf>,
+    /// A file with the key to sign with instead: a JWK, a JWKS or PEM.
+    pub key: Option<PathBuf>,
+    /// The algorithm, where the key leaves a choice.
+    pub algorithm: Option<String>,
     /// The claim `role`.
     pub role: Option<String>,
     /// The claim `exp`, counted from now; negative for a token that has expired already.
@@ -42,28 +47,51 @@ pub struct Inspect {
     pub token: String,
 }
 
+/// What `goldenkey keygen` is asked for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Keygen {
+    /// The kind of key; without it a plain secret.
+    pub kind: Option<KeyKind>,
+    /// The key's identifier; without it the thumbprint of its public part.
+    pub kid: Option<String>,
+}
+
 /// Signs a token and prints it.
 ///
 /// # Errors
-/// When there is no secret, or when a server with this configuration would not enter the
-/// role that is asked for.
+/// When there is no key, or when a server with this configuration would not enter the role
+/// that is asked for.
 pub fn sign(options: Sign) -> Result<(), Failure> {
     let claims = collect_claims(&options, unix_seconds())?;
-    let config = ConfigSource::of_process(options.config.as_deref()).load()?;
-    let secret = config.jwt_secret.as_deref().ok_or_else(|| {
-        "there is no jwt-secret to sign with; goldenkey keygen makes one".to_owned()
-    })?;
-    let token = auth::sign(secret, &claims).map_err(|error| error.to_string())?;
+    let (config, authenticator) = load(options.config)?;
+    let key = match (options.key, &config.jwt_secret) {
+        (Some(path), _) => fs::read(&path)
+            .map_err(|error| Failure::io(format_args!("--key {}", path.display()), error))?,
+        (None, Some(secret)) => secret.clone(),
+        (None, None) => {
+            let text = "there is no jwt-secret to sign with; goldenkey keygen makes one";
+            return Err(text.to_owned().into());
+        }
+    };
+    let token = SigningKey::parse(&key, options.algorithm.as_deref())
+        .and_then(|key| key.sign(&claims))
+        .map_err(|error| error.to_string())?;
     if let Some(role) = &options.role {
-        check_role(&config, &token, role)?;
+        check_role(&config, &authenticator, &token, role)?;
     }
-    print(&format!("{token}\n"))
+    print(&(token + "\n"))
 }
 
 /// Makes sure that a token leads to the role: `jwt-role-claim-key` may look elsewhere. Other
 /// reasons to refuse the token, such as its age, may well be what the user wants.
-fn check_role(config: &Config, token: &str, role: &str) -> Result<(), Failure> {
-    match authenticate(config, token)? {
+fn check_role(
+    config: &Config,
+    authenticator: &Authenticator,
+    token: &str,
+    role: &str,
+) -> Result<(), Failure> {
+    let headers = Headers(vec![("Authorization".to_owned(), format!("Bearer {token}"))]);
+    match authenticator.authenticate(&headers, unix_seconds()) {
         Ok(identity) if identity.role != role => Err(format!(
             "the token would not have the role {role}, since jwt-role-claim-key is {}: \
              give the role there, with --claim or --claim-json",
@@ -77,28 +105,13 @@ fn check_role(config: &Config, token: &str, role: &str) -> Result<(), Failure> {
 /// Prints what a token says, and whether a server with this configuration accepts it now.
 ///
 /// # Errors
-/// When the token is refused or is none.
+/// When the token is refused.
 pub fn inspect(options: Inspect) -> Result<(), Failure> {
-    let config = ConfigSource::of_process(options.config.as_deref()).load()?;
+    let (_, authenticator) = load(options.config)?;
     let token = read_token(options.token)?;
-    let parts: Vec<&str> = token.split('.').collect();
-    let (Some(header), Some(claims)) = (decoded(&parts, 0), decoded(&parts, 1)) else {
-        return Err("this is no token: three parts in base64url, the first two JSON"
-            .to_owned()
-            .into());
-    };
-    let times: String = ["iat", "nbf", "exp"]
-        .iter()
-        .filter_map(|name| Some(format!("{name}: {}\n", date(&claims[name])?)))
-        .collect();
-    print(&format!("header: {header:#}\nclaims: {claims:#}\n{times}"))?;
-    if config.jwt_secret.is_none() {
-        return Err("not verified: the configuration has no jwt-secret".to_owned().into());
-    }
-    match authenticate(&config, &token)? {
-        Ok(identity) => print(&format!("accepted, role: {}\n", identity.role)),
-        Err(error) => Err(format!("refused: {} ({})", error.message(), error.code()).into()),
-    }
+    let inspection = authenticator.inspect(&token, unix_seconds());
+    print(&inspection.to_string())?;
+    inspection.outcome.map(drop).map_err(|refusal| format!("refused: {refusal}").into())
 }
 
 fn read_token(argument: String) -> Result<String, Failure> {
@@ -114,37 +127,32 @@ fn read_token(argument: String) -> Result<String, Failure> {
     Ok(token.trim().to_owned())
 }
 
-/// One of the JSON parts of a token.
-fn decoded(parts: &[&str], index: usize) -> Option<Value> {
-    let [_, _, _] = parts else { return None };
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[index]).ok()?).ok()
-}
-
-/// The date of a time claim, for people.
-fn date(claim: &Value) -> Option<String> {
-    let time = UNIX_EPOCH.checked_add(Duration::from_secs(claim.as_u64()?))?;
-    // The year 9999 is where the format ends.
-    let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    (time <= last).then(|| httpdate::fmt_http_date(time))
-}
-
-/// What the server makes of a token; the outer error is one of the configuration.
-fn authenticate(config: &Config, token: &str) -> Result<Result<Arc<Identity>, Error>, Failure> {
-    let settings = auth::Settings {
-        secret: config.jwt_secret.clone(),
-        audience: config.jwt_aud.clone(),
-        audience_required: config.jwt_aud_required,
-        role_claim_key: config.jwt_role_claim_key.clone(),
-        anonymous_role: config.db_anon_role.clone(),
-        ..auth::Settings::default()
-    };
-    let (authenticator, warnings) =
-        Authenticator::new(settings).map_err(|error| error.to_string())?;
+/// The configuration of file and environment, and what a server makes of tokens with it.
+fn load(path: Option<PathBuf>) -> Result<(Arc<Config>, Arc<Authenticator>), Failure> {
+    let config = ConfigSource::of_process(path.as_deref()).load()?;
+    let (live, warnings) =
+        Live::new(config, &Lasting::default()).map_err(|error| error.to_string())?;
     for warning in warnings {
         eprintln!("goldenkey: warning: {warning}");
     }
-    let headers = Headers(vec![("Authorization".to_owned(), format!("Bearer {token}"))]);
-    Ok(authenticator.authenticate(&headers, unix_seconds()))
+    Ok((live.config, live.authenticator))
+}
+
+/// Prints a new key: a plain secret, or a JWK that signs. The part of it that verifies, for
+/// `jwt-secret`, goes to standard error, so that the output is the private key alone.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn keygen(options: Keygen) -> Result<(), Failure> {
+    let kind = match (options.kind, &options.kid) {
+        (None, None) => return print(&(random_secret()? + "\n")),
+        (kind, _) => kind.unwrap_or(KeyKind::Secret),
+    };
+    let key = auth::keygen(kind, options.kid.as_deref()).map_err(|error| error.to_string())?;
+    if let Some(public) = key.public {
+        eprintln!("the public key, for jwt-secret:\n{public}");
+    }
+    print(&format!("{}\n", key.private))
 }
 
 /// A new random secret, in base64.
@@ -156,14 +164,6 @@ pub fn random_secret() -> Result<String, Failure> {
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|_| "the system's random number generator failed".to_owned())?;
     Ok(STANDARD.encode(bytes))
-}
-
-/// Prints a new random secret.
-///
-/// # Errors
-/// When the system has no randomness to give.
-pub fn keygen() -> Result<(), Failure> {
-    print(&format!("{}\n", random_secret()?))
 }
 
 /// The claims that the options ask for, in their order.
@@ -240,10 +240,10 @@ mod tests {
 
     fn options(claims: &[&str]) -> Sign {
         Sign {
-            config: None,
             role: Some("todo_user".to_owned()),
             expires_seconds: Some(300),
             claims: claims.iter().map(|claim| parse_text_claim(claim).unwrap()).collect(),
+            ..Sign::default()
         }
     }
 

@@ -118,8 +118,13 @@ struct Negotiation<'a, 's> {
 impl<'a> Negotiation<'a, '_> {
     fn offer(&self, accepted: &'a MediaType) -> Option<MediaChoice<'a>> {
         if let MediaType::Plan(plan) = accepted {
-            let (format, _) = self.settings.plan_enabled.then(|| self.body(&plan.target)).flatten()?;
-            return Some(MediaChoice { format, content_type: accepted.content_type(), plan: Some(plan) });
+            let (format, _) =
+                self.settings.plan_enabled.then(|| self.body(&plan.target)).flatten()?;
+            return Some(MediaChoice {
+                format,
+                content_type: accepted.content_type(),
+                plan: Some(plan),
+            });
         }
         let (format, content_type) = self.body(accepted)?;
         Some(MediaChoice { format, content_type, plan: None })

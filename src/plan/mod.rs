@@ -4,6 +4,7 @@
 //! linear in the size of the request. SQL is written from a plan by [`crate::query`].
 
 mod call;
+mod describe;
 mod filter;
 mod media;
 mod mutate;
@@ -13,14 +14,18 @@ mod spread;
 mod suggest;
 
 pub use call::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN, find_routine};
+pub use describe::{DescribePlan, Language};
 pub use filter::{Comparand, ResolvedCondition, ResolvedField, ResolvedFilter, ResolvedLogic};
 pub use media::{BodyFormat, MediaChoice, Subject, negotiate, not_available};
-pub use mutate::{BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn, key_mismatch};
+pub use mutate::{
+    BODY_ALIAS, ConflictAction, InsertPlan, MutatePlan, Mutation, TypedColumn, key_mismatch,
+};
 pub use read::{
     EmbedNode, EmbedRole, OutputColumn, ReadNode, ResolvedOrder, SelectedField, SelectedValue,
 };
 use suggest::{LOOSE, STRICT, nearest};
 
+use crate::config::OpenApiMode;
 use crate::error::{Error, Result};
 use crate::request::{ApiRequest, Method, Resource};
 use crate::schema::{Relation, SchemaCache};
@@ -34,6 +39,8 @@ pub struct Settings {
     pub aggregates_enabled: bool,
     /// `db-plan-enabled`
     pub plan_enabled: bool,
+    /// `openapi-mode`
+    pub openapi_mode: OpenApiMode,
     /// `url-use-legacy-target-names`
     pub legacy_target_names: bool,
 }
@@ -42,11 +49,13 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Plan<'a> {
     /// Rows of a table or view.
-    Read(ReadPlan<'a>),
+    Read(Box<ReadPlan<'a>>),
     /// A change of a table or view.
     Mutate(Box<MutatePlan<'a>>),
     /// A function.
     Call(Box<CallPlan<'a>>),
+    /// The description of the API.
+    Describe(DescribePlan<'a>),
 }
 
 /// Rows of a table or view, and how they are presented.
@@ -60,31 +69,37 @@ pub struct ReadPlan<'a> {
     pub deprecated_names: Vec<(&'a str, &'a str)>,
 }
 
-/// Resolves a request for a relation or function.
+/// Resolves a request.
 pub fn plan<'a>(
     request: &'a ApiRequest,
     schema: &'a SchemaCache,
     settings: &Settings,
 ) -> Result<Plan<'a>> {
     match (&request.resource, request.method) {
-        (Resource::Routine(name), _) => call::plan(name, request, schema, settings)
-            .map(|plan| Plan::Call(Box::new(plan))),
+        (Resource::Routine(name), _) => {
+            call::plan(name, request, schema, settings).map(|plan| Plan::Call(Box::new(plan)))
+        }
         (Resource::Relation(name), Method::Get | Method::Head) => {
             let relation = find_relation(schema, &request.schema, name)?;
             let (mut root, deprecated_names) =
                 read::Planner::new(request, schema, settings).relation(relation)?;
             let media = negotiate(request, schema, settings, media::Subject::of_read(relation))?;
             root.jsonb = media.format.shows_embeds_as_text();
-            Ok(Plan::Read(ReadPlan { root, media, deprecated_names }))
+            Ok(Plan::Read(Box::new(ReadPlan { root, media, deprecated_names })))
         }
-        (Resource::Relation(name), _) => mutate::plan(name, request, schema, settings)
-            .map(|plan| Plan::Mutate(Box::new(plan))),
-        (Resource::Root, _) => Err(unsupported_method(request.method.as_str())),
+        (Resource::Relation(name), _) => {
+            mutate::plan(name, request, schema, settings).map(|plan| Plan::Mutate(Box::new(plan)))
+        }
+        (Resource::Root, _) => describe::plan(request, settings).map(Plan::Describe),
     }
 }
 
 /// The relation of a path, or the error that says what is near.
-pub fn find_relation<'a>(schema: &'a SchemaCache, name_of_schema: &str, name: &str) -> Result<&'a Relation> {
+pub fn find_relation<'a>(
+    schema: &'a SchemaCache,
+    name_of_schema: &str,
+    name: &str,
+) -> Result<&'a Relation> {
     if let Some(relation) = schema.relation(name_of_schema, name) {
         return Ok(relation);
     }
@@ -106,6 +121,6 @@ pub fn find_relation<'a>(schema: &'a SchemaCache, name_of_schema: &str, name: &s
 }
 
 /// The error for a method that the resource does not know.
-pub fn unsupported_method(method: &str) -> Error {
+fn unsupported_method(method: &str) -> Error {
     Error::new(405, "PGRST117", format!("Unsupported HTTP method: {method}"))
 }

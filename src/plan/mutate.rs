@@ -6,7 +6,9 @@ use super::read::{Planner, ReadNode};
 use super::{Settings, find_relation};
 use crate::error::{Error, Result};
 use crate::request::ast::{Condition, Operation, Operator};
-use crate::request::{ApiRequest, Method, Missing, Payload, Preferences, Representation, Resolution};
+use crate::request::{
+    ApiRequest, Method, Missing, Payload, Preferences, Representation, Resolution,
+};
 use crate::schema::{Column, QualifiedName, Relation, SchemaCache};
 
 /// A planned change.
@@ -146,9 +148,10 @@ fn insert<'a>(
         Some(columns) => columns.iter().map(String::as_str).collect(),
         None => key_columns(relation),
     };
-    let conflict = request.preferences.resolution.filter(|_| !target.is_empty()).map(|resolution| {
-        ConflictAction { columns: target, merge: resolution == Resolution::MergeDuplicates }
-    });
+    let conflict =
+        request.preferences.resolution.filter(|_| !target.is_empty()).map(|resolution| {
+            ConflictAction { columns: target, merge: resolution == Resolution::MergeDuplicates }
+        });
     Ok(InsertPlan {
         columns: columns_of_body(relation, request, schema)?,
         defaults: takes_defaults(&request.preferences),

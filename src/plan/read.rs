@@ -6,8 +6,8 @@ use super::{Settings, relationship, spread};
 use crate::error::{Error, Result};
 use crate::request::ApiRequest;
 use crate::request::ast::{
-    Aggregate, Condition, Direction, Embed, EmbedPath, JoinType, JsonOperand, NullsOrder, OrderTerm, Query,
-    SelectField, SelectItem,
+    Aggregate, Condition, Direction, Embed, EmbedPath, JoinType, JsonOperand, NullsOrder,
+    OrderTerm, Query, SelectField, SelectItem,
 };
 use crate::schema::{QualifiedName, Relation, Relationship, SchemaCache};
 use std::borrow::Cow;
@@ -156,11 +156,21 @@ pub struct Planner<'a, 's> {
 impl<'a, 's> Planner<'a, 's> {
     /// A planner of that request's query string.
     pub fn new(request: &'a ApiRequest, schema: &'a SchemaCache, settings: &'s Settings) -> Self {
-        Self { request, schema, settings, deprecated_names: Vec::new(), embeds_so_far: 0, root_name: None }
+        Self {
+            request,
+            schema,
+            settings,
+            deprecated_names: Vec::new(),
+            embeds_so_far: 0,
+            root_name: None,
+        }
     }
 
     /// Plans the reading of a relation with everything that the query string says.
-    pub fn relation(mut self, relation: &'a Relation) -> Result<(ReadNode<'a>, Vec<(&'a str, &'a str)>)> {
+    pub fn relation(
+        mut self,
+        relation: &'a Relation,
+    ) -> Result<(ReadNode<'a>, Vec<(&'a str, &'a str)>)> {
         let alias = Cow::Borrowed(&*relation.name.name);
         let mut root = self.root(Some(&relation.name), alias, Some(relation))?;
         self.place_conditions(&mut root, &self.request.query.filters)?;
@@ -177,7 +187,8 @@ impl<'a, 's> Planner<'a, 's> {
         relation: &'a Relation,
     ) -> Result<(ReadNode<'a>, Vec<(&'a str, &'a str)>)> {
         let mut root = self.root(None, Cow::Borrowed(&*relation.name.name), Some(relation))?;
-        let below: Vec<_> = self.request.query.filters.iter().filter(|(p, _)| !p.is_empty()).collect();
+        let below: Vec<_> =
+            self.request.query.filters.iter().filter(|(p, _)| !p.is_empty()).collect();
         for (path, condition) in below {
             self.place_condition(&mut root, path, condition)?;
         }
@@ -321,14 +332,20 @@ impl<'a, 's> Planner<'a, 's> {
     ) -> Result<()> {
         let of_root = self.root_name.unwrap_or(&parent.alias);
         let parent_name = parent.relation.map_or(of_root, |r| &*r.name.name).to_owned();
-        let relationship =
-            relationship::find(&parent_name, parent.relation, embed, self.schema, &self.request.schema)?;
+        let relationship = relationship::find(
+            &parent_name,
+            parent.relation,
+            embed,
+            self.schema,
+            &self.request.schema,
+        )?;
         let target = &relationship.target;
         let relation = self.schema.relation(&target.schema, &target.name);
         self.embeds_so_far += 1;
         let number = self.embeds_so_far;
         let alias = bounded(format!("{}_{depth}", target.name), number);
-        let mut node = self.node(Some(target), Cow::Owned(alias), relation, &embed.select, depth)?;
+        let mut node =
+            self.node(Some(target), Cow::Owned(alias), relation, &embed.select, depth)?;
         let name = embed.alias.as_deref().unwrap_or(&embed.target);
         let lateral = bounded(format!("{parent_name}_{name}_{depth}"), number);
         let shows_nothing = shows_nothing(&node);
@@ -450,7 +467,8 @@ fn resolve_order<'a>(term: &'a OrderTerm, node: &ReadNode<'a>) -> Result<Resolve
             nulls: term.nulls,
         });
     };
-    let index = node.embeds.iter().position(|e| e.name == name).ok_or_else(|| not_embedded(name))?;
+    let index =
+        node.embeds.iter().position(|e| e.name == name).ok_or_else(|| not_embedded(name))?;
     let embed = &node.embeds[index];
     if !embed.relationship.is_to_one() {
         let source = node.relation.map_or(&*node.alias, |r| &*r.name.name);

@@ -128,7 +128,9 @@ fn not_found(
     let error = Error::new(
         400,
         "PGRST200",
-        format!("Could not find a relationship between '{source}' and '{target}' in the schema cache"),
+        format!(
+            "Could not find a relationship between '{source}' and '{target}' in the schema cache"
+        ),
     )
     .details(format!(
         "Searched for a foreign key relationship between '{source}' and '{target}'{using} in the \
@@ -159,7 +161,8 @@ fn suggestion<'a>(
             .map(|r| &*r.name.name)
             .collect();
         related.sort_unstable();
-        return super::nearest(source, related.into_iter(), super::LOOSE).map(|near| (near, source));
+        return super::nearest(source, related.into_iter(), super::LOOSE)
+            .map(|near| (near, source));
     }
     let mut targets: Vec<&str> = all
         .iter()
@@ -179,10 +182,8 @@ fn suggestion<'a>(
 
 fn ambiguous(source: &str, target: &str, candidates: &[&Relationship]) -> Error {
     let details: Vec<_> = candidates.iter().map(|r| describe(r)).collect();
-    let choices: Vec<String> = candidates
-        .iter()
-        .map(|r| format!("'{}!{}'", target_name(r), distinction(r)))
-        .collect();
+    let choices: Vec<String> =
+        candidates.iter().map(|r| format!("'{}!{}'", target_name(r), distinction(r))).collect();
     Error::new(
         300,
         "PGRST201",

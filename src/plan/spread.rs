@@ -22,9 +22,8 @@ pub fn columns_of<'a>(node: &mut ReadNode<'a>) -> Vec<OutputColumn<'a>> {
 /// PGRST127 when something in it is aggregated.
 pub fn array_columns_of<'a>(node: &mut ReadNode<'a>) -> Result<Vec<OutputColumn<'a>>> {
     if node.is_grouped() {
-        return Err(Error::new(400, "PGRST127", "Feature not implemented").details(
-            "Aggregates are not implemented for one-to-many or many-to-many spreads.",
-        ));
+        return Err(Error::new(400, "PGRST127", "Feature not implemented")
+            .details("Aggregates are not implemented for one-to-many or many-to-many spreads."));
     }
     Ok(columns_of(node))
 }

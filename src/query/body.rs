@@ -116,13 +116,11 @@ fn push_element(sql: &mut Sql, presented: Presented, stripped: bool) {
 
 /// The header is taken from the first row, so that it is right for any `select`.
 fn push_csv(sql: &mut Sql) {
-    sql.push(
-        "COALESCE((SELECT string_agg(pgrst_key, ',') FROM json_object_keys((json_agg(",
-    )
-    .identifier(ROW)
-    .push(")->0)) AS pgrst_key), '') || E'\\n' || COALESCE(string_agg(substring(")
-    .identifier(ROW)
-    .push("::text, 2, length(")
-    .identifier(ROW)
-    .push("::text) - 2), E'\\n'), '')");
+    sql.push("COALESCE((SELECT string_agg(pgrst_key, ',') FROM json_object_keys((json_agg(")
+        .identifier(ROW)
+        .push(")->0)) AS pgrst_key), '') || E'\\n' || COALESCE(string_agg(substring(")
+        .identifier(ROW)
+        .push("::text, 2, length(")
+        .identifier(ROW)
+        .push("::text) - 2), E'\\n'), '')");
 }

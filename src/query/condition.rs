@@ -192,7 +192,11 @@ fn push_in<'a>(sql: &mut Sql<'a>, comparand: Comparand, values: &'a [String]) {
             sql.push(" = ANY (ARRAY[");
             let mut first = true;
             for value in values {
-                sql.separate(&mut first, ", ").qualified(function).push("(").value(value.as_str()).push(")");
+                sql.separate(&mut first, ", ")
+                    .qualified(function)
+                    .push("(")
+                    .value(value.as_str())
+                    .push(")");
             }
             sql.push("])");
         }

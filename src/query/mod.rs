@@ -1,6 +1,7 @@
 //! SQL text from plans. The two functions of [`quote`] are the only way for client text
 //! into it.
 
+mod access;
 mod body;
 mod call;
 mod condition;

@@ -19,7 +19,12 @@ const ITEM: &str = "pgrst_item";
 pub const UPDATED_SETTING: &str = "pgrst.updated";
 
 /// Appends the change, with what it returns.
-pub fn push_mutation<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, payload: &'a Option<Payload>, with_key: bool) {
+pub fn push_mutation<'a>(
+    sql: &mut Sql<'a>,
+    plan: &MutatePlan<'a>,
+    payload: &'a Option<Payload>,
+    with_key: bool,
+) {
     match &plan.mutation {
         Mutation::Insert(insert) => push_insert(sql, plan, insert, payload),
         Mutation::Update { columns, defaults, conditions } => {
@@ -99,7 +104,11 @@ fn push_values(sql: &mut Sql, columns: &[TypedColumn], defaults: bool) {
 fn push_value(sql: &mut Sql, column: &TypedColumn, defaults: bool) {
     let default = column.column.default.as_deref().filter(|_| defaults);
     if default.is_some() {
-        sql.push("CASE WHEN ").identifier(ITEM).push(" ? ").literal(&column.column.name).push(" THEN ");
+        sql.push("CASE WHEN ")
+            .identifier(ITEM)
+            .push(" ? ")
+            .literal(&column.column.name)
+            .push(" THEN ");
     }
     match column.from_json {
         None => sql.column(BODY, &column.column.name),
@@ -234,7 +243,10 @@ fn push_returning<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, with_key: bool) 
     }
     let mut first = true;
     for column in &columns {
-        sql.separate(&mut first, ", ").column(&relation.name, column).push(" AS ").identifier(column);
+        sql.separate(&mut first, ", ")
+            .column(&relation.name, column)
+            .push(" AS ")
+            .identifier(column);
     }
 }
 

@@ -103,7 +103,9 @@ fn push_fields<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>) {
 fn push_selected<'a>(sql: &mut Sql<'a>, field: &SelectedField<'a>, alias: &str) {
     let SelectedValue::All = field.value else {
         push_aggregate(sql, field.aggregate, field.aggregate_cast, |sql| match &field.value {
-            SelectedValue::Field(_) => push_cast(sql, field.cast, |sql| push_presented(sql, field, alias)),
+            SelectedValue::Field(_) => {
+                push_cast(sql, field.cast, |sql| push_presented(sql, field, alias))
+            }
             SelectedValue::All | SelectedValue::Rows => {
                 sql.push("*");
             }
@@ -159,7 +161,12 @@ fn push_aggregate<'a>(
     });
 }
 
-fn push_embed_fields<'a>(sql: &mut Sql<'a>, embed: &EmbedNode<'a>, grouped: bool, first: &mut bool) {
+fn push_embed_fields<'a>(
+    sql: &mut Sql<'a>,
+    embed: &EmbedNode<'a>,
+    grouped: bool,
+    first: &mut bool,
+) {
     match &embed.role {
         EmbedRole::Hidden => {}
         EmbedRole::Object | EmbedRole::Array => {

@@ -122,7 +122,12 @@ mod tests {
 
     fn sample() -> Sql<'static> {
         let mut sql = Sql::new();
-        sql.push("SELECT ").column("a\"b", "c").push(" = ").value("it's").push(" AND x = ").value("\\");
+        sql.push("SELECT ")
+            .column("a\"b", "c")
+            .push(" = ")
+            .value("it's")
+            .push(" AND x = ")
+            .value("\\");
         sql
     }
 

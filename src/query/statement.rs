@@ -5,7 +5,7 @@
 
 use super::body::{self, BodyEncoding, Presented, ROW};
 use super::sql::Sql;
-use super::{call, mutate, select};
+use super::{access, call, mutate, select};
 use crate::plan::{
     BodyFormat, CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan,
     SCALAR_COLUMN,
@@ -56,6 +56,7 @@ pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, max_rows: Option<u64>
         Plan::Read(read) => writer.read(read),
         Plan::Mutate(mutation) => writer.mutate(mutation),
         Plan::Call(call) => writer.call(call),
+        Plan::Describe(describe) => access::write(describe),
     }
 }
 
@@ -118,10 +119,7 @@ impl<'a> Writer<'a> {
             Some(_) => "count(*)",
             None => "NULL",
         });
-        let body = plan
-            .returned
-            .as_ref()
-            .map(|_| (&plan.media, Presented::Rows));
+        let body = plan.returned.as_ref().map(|_| (&plan.media, Presented::Rows));
         let encoding = self.push_outputs(&mut sql, body, with_key.then_some(plan));
         sql.push(" FROM ");
         match &plan.returned {
@@ -175,7 +173,12 @@ impl<'a> Writer<'a> {
         encoding
     }
 
-    fn push_total(&self, sql: &mut Sql<'a>, root: &ReadNode<'a>, source: select::PushSource<'_, 'a>) {
+    fn push_total(
+        &self,
+        sql: &mut Sql<'a>,
+        root: &ReadNode<'a>,
+        source: select::PushSource<'_, 'a>,
+    ) {
         match self.request.preferences.count {
             None | Some(Count::Planned) => {
                 sql.push("NULL");
@@ -209,10 +212,8 @@ impl<'a> Writer<'a> {
         media: &MediaChoice<'a>,
         encoding: BodyEncoding,
     ) -> Statement<'a> {
-        let estimated = matches!(
-            self.request.preferences.count,
-            Some(Count::Planned | Count::Estimated)
-        );
+        let estimated =
+            matches!(self.request.preferences.count, Some(Count::Planned | Count::Estimated));
         let estimate = (estimated && media.plan.is_none()).then(|| {
             let mut sql = Sql::new();
             sql.push("EXPLAIN (FORMAT JSON) ");

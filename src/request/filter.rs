@@ -6,7 +6,7 @@ use super::ast::{
     Operation, Operator, Quantifier,
 };
 use super::expected::Expected;
-use super::limits::{MAX_FILTERS, MAX_LOGIC_DEPTH};
+use super::limits::{MAX_EMBED_DEPTH, MAX_FILTERS, MAX_LOGIC_DEPTH};
 use super::parser::{Parsed, Parser, Stop};
 
 /// Where the value of an operator ends.
@@ -85,26 +85,24 @@ pub(super) fn is_word_of(value: IsValue) -> &'static str {
 impl Parser<'_> {
     /// The name of a filter's parameter: a path of embeds, then the field.
     pub(super) fn filter_key(&mut self) -> Parsed<(EmbedPath, Field)> {
-        let mut names = self.dotted_names()?;
-        let column = names.pop().unwrap_or_default();
+        let (names, column) = self.dotted_names()?;
         let path = self.json_path()?;
         Ok((names, Field { column, path }))
     }
 
-    /// Names joined by dots; one or more.
-    pub(super) fn dotted_names(&mut self) -> Parsed<Vec<String>> {
-        let first = self.name_text()?;
+    /// Names joined by dots, and the last one of them.
+    pub(super) fn dotted_names(&mut self) -> Parsed<(Vec<String>, String)> {
         let mut names = Vec::new();
-        names.push(first);
+        let mut last = self.name_text()?;
         while self.peek() == Some(b'.') {
-            if names.len() > super::limits::MAX_EMBED_DEPTH + 1 {
-                return Err(Stop::Limit("names in a path", super::limits::MAX_EMBED_DEPTH));
+            if names.len() == MAX_EMBED_DEPTH + 1 {
+                return Err(Stop::Limit("names in a path", MAX_EMBED_DEPTH));
             }
             self.advance(1);
-            names.push(self.name_text()?);
+            names.push(std::mem::replace(&mut last, self.name_text()?));
             self.forget_failures();
         }
-        Ok(names)
+        Ok((names, last))
     }
 
     /// The value of a filter's parameter: `eq.5`, `not.in.(1,2)`.

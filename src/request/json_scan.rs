@@ -33,7 +33,7 @@ pub fn scan(text: &str) -> Result<Scan, Fault> {
     let scan = match scanner.peek() {
         Some(b'{') => {
             let mut keys = Keys::default();
-            scanner.record(0, |key| keys.add_first(key))?;
+            scanner.record(0, &mut keys, Keys::add_first)?;
             Scan { shape: Shape::Object, keys: keys.into_sorted() }
         }
         Some(b'[') => scanner.records()?,
@@ -64,12 +64,19 @@ struct Keys<'a> {
 impl<'a> Keys<'a> {
     fn add_first(&mut self, key: &'a str) {
         self.raw.push(key);
+        self.agreed += 1;
     }
 
     /// Begins another object.
     fn restart(&mut self) {
         self.agreed = 0;
         self.others.clear();
+    }
+
+    /// The key that comes next when the current object has the keys of the first one in their
+    /// order; `None` in the first object, where all its keys agree.
+    fn next_if_uniform(&self) -> Option<&'a str> {
+        if self.others.is_empty() { self.raw.get(self.agreed).copied() } else { None }
     }
 
     /// Takes a key of another object.
@@ -136,7 +143,7 @@ impl<'a> Scanner<'a> {
         let mut keys = Keys::default();
         let mut uniform = self.peek() == Some(b'{');
         if uniform {
-            self.record(1, |key| keys.add_first(key))?;
+            self.record(1, &mut keys, Keys::add_first)?;
         } else {
             self.value(1)?;
         }
@@ -150,7 +157,7 @@ impl<'a> Scanner<'a> {
             self.skip_space();
             if uniform && self.peek() == Some(b'{') {
                 keys.restart();
-                self.record(1, |key| keys.add(key))?;
+                self.record(1, &mut keys, Keys::add)?;
                 uniform = keys.are_the_same();
             } else {
                 uniform = false;
@@ -163,7 +170,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// An object whose keys are wanted; the cursor is at its brace, below `depth` levels.
-    fn record(&mut self, depth: usize, mut key: impl FnMut(&'a str)) -> Result<(), Fault> {
+    fn record(
+        &mut self,
+        depth: usize,
+        keys: &mut Keys<'a>,
+        add: impl Fn(&mut Keys<'a>, &'a str),
+    ) -> Result<(), Fault> {
         self.advance();
         self.skip_space();
         if self.peek() == Some(b'}') {
@@ -171,7 +183,13 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            key(self.key()?);
+            match keys.next_if_uniform() {
+                Some(next) if self.skip_quoted(next) => {
+                    self.colon()?;
+                    keys.agreed += 1;
+                }
+                _ => add(keys, self.key()?),
+            }
             self.value(depth + 1)?;
             self.skip_space();
             match self.peek() {

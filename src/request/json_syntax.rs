@@ -60,10 +60,30 @@ impl<'a> Scanner<'a> {
         let start = self.at + 1;
         self.string()?;
         let key = &self.text[start..self.at - 1];
+        self.colon()?;
+        Ok(key)
+    }
+
+    /// The colon after a key, with white space around it.
+    pub(super) fn colon(&mut self) -> Result<(), Fault> {
         self.skip_space();
         self.expect(b':')?;
         self.skip_space();
-        Ok(key)
+        Ok(())
+    }
+
+    /// Takes a string that is written exactly so between its quotes; whether it is there.
+    /// It is far faster than to look for its end.
+    pub(super) fn skip_quoted(&mut self, raw: &str) -> bool {
+        let rest = &self.bytes[self.at..];
+        let end = raw.len() + 1;
+        let found = rest.first() == Some(&b'"')
+            && rest.get(end) == Some(&b'"')
+            && &rest[1..end] == raw.as_bytes();
+        if found {
+            self.at += end + 1;
+        }
+        found
     }
 
     /// Any value below `depth` levels, with all that is in it.

@@ -24,8 +24,9 @@ pub enum MediaType {
     TextXml,
     /// `application/openapi+json`: Swagger 2.0
     OpenApi,
-    /// `application/openapi+json;version=3.1` or `application/vnd.oai.openapi+json;version=3.1`
-    OpenApi31,
+    /// `application/openapi+json;version=3.1`, or in the vendor tree
+    /// `application/vnd.oai.openapi+json;version=3.1`
+    OpenApi31 { vendor: bool },
     /// `application/x-www-form-urlencoded`
     UrlEncoded,
     /// `application/octet-stream`
@@ -108,8 +109,12 @@ impl MediaType {
             () if is("application/geo+json") => MediaType::GeoJson,
             () if is("text/plain") => MediaType::TextPlain,
             () if is("text/xml") => MediaType::TextXml,
-            () if is("application/openapi+json") && version31() => MediaType::OpenApi31,
-            () if is("application/vnd.oai.openapi+json") && version31() => MediaType::OpenApi31,
+            () if is("application/openapi+json") && version31() => {
+                MediaType::OpenApi31 { vendor: false }
+            }
+            () if is("application/vnd.oai.openapi+json") && version31() => {
+                MediaType::OpenApi31 { vendor: true }
+            }
             () if is("application/openapi+json") => MediaType::OpenApi,
             () if is("application/x-www-form-urlencoded") => MediaType::UrlEncoded,
             () if is("application/octet-stream") => MediaType::OctetStream,
@@ -177,7 +182,8 @@ impl fmt::Display for MediaType {
             MediaType::TextPlain => "text/plain",
             MediaType::TextXml => "text/xml",
             MediaType::OpenApi => "application/openapi+json",
-            MediaType::OpenApi31 => "application/openapi+json;version=3.1",
+            MediaType::OpenApi31 { vendor: false } => "application/openapi+json;version=3.1",
+            MediaType::OpenApi31 { vendor: true } => "application/vnd.oai.openapi+json;version=3.1",
             MediaType::UrlEncoded => "application/x-www-form-urlencoded",
             MediaType::OctetStream => "application/octet-stream",
             MediaType::Any => "*/*",
@@ -274,7 +280,11 @@ mod tests {
             MediaType::parse("application/vnd.pgrst.array+json"),
             MediaType::ApplicationJson
         );
-        assert_eq!(MediaType::parse("application/openapi+json;version=3.1"), MediaType::OpenApi31);
+        for name in
+            ["application/openapi+json;version=3.1", "application/vnd.oai.openapi+json;version=3.1"]
+        {
+            assert_eq!(MediaType::parse(name).to_string(), name);
+        }
         assert_eq!(
             MediaType::parse("application/vnd.pgrst.plan+json; options=verbose|slowly|analyze")
                 .content_type(),

@@ -155,10 +155,10 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// The name of a type: a word.
+    /// The name of a type: a word, and not of spaces only.
     pub(super) fn type_name(&mut self) -> Parsed<String> {
-        let word = self.take_while(is_word);
-        if word.is_empty() { self.fail(Expected::TYPE) } else { Ok(word.trim().to_owned()) }
+        let name = self.take_while(is_word).trim();
+        if name.is_empty() { self.fail(Expected::TYPE) } else { Ok(name.to_owned()) }
     }
 
     /// A column and a path into it, with white space around.

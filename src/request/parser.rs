@@ -124,17 +124,19 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Takes a word. A part of it makes the failure final, at the word's first character.
+    /// Takes a word. Input that only starts like it makes the failure final; what failed
+    /// before is forgotten then, as if that start had been taken.
     pub(super) fn word(&mut self, word: &str, expected: Expected) -> Parsed<()> {
         if self.rest().starts_with(word) {
             self.advance(word.len());
             return Ok(());
         }
-        self.note_failure(0, expected);
         if self.peek() == word.bytes().next() {
+            self.failure = Failure { at: self.at, expected };
             self.at += 1;
+            return Err(Stop::Mismatch);
         }
-        Err(Stop::Mismatch)
+        self.fail(expected)
     }
 
     /// Takes a word, or fails softly.
@@ -190,7 +192,8 @@ impl<'a> Parser<'a> {
         mut separator: impl FnMut(&mut Self) -> Parsed<()>,
         (what, max): (&'static str, usize),
     ) -> Parsed<Vec<T>> {
-        let mut items = vec![item(self)?];
+        let mut items = Vec::new();
+        items.push(item(self)?);
         while self.optional(&mut separator)?.is_some() {
             if items.len() == max {
                 return Err(Stop::Limit(what, max));

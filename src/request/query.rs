@@ -167,8 +167,7 @@ fn set_bound(bounds: &mut Vec<(EmbedPath, i64)>, path: EmbedPath, bound: i64) {
 }
 
 fn logic_parameter(name: &str, value: &str) -> Result<(EmbedPath, Condition)> {
-    let mut path = all("logic path", name, Parser::dotted_names)?;
-    let operator = path.pop().unwrap_or_default();
+    let (mut path, operator) = all("logic path", name, Parser::dotted_names)?;
     let not = if path.iter().any(|name| name == "not") { "not." } else { "" };
     path.retain(|name| name != "not");
     let text = format!("{not}{operator}{value}");
@@ -336,6 +335,8 @@ mod tests {
             ("(id.eq.1,id.eq.2", 19),
             ("(xor(id.eq.1,id.eq.2))", 7),
             ("(a.is.x)", 9),
+            ("(on.foo.1)", 4),
+            ("(order.foo.1)", 6),
         ] {
             let wanted =
                 format!("\"failed to parse logic tree ({value})\" (line 1, column {column})");

@@ -303,6 +303,7 @@ mod tests {
         assert_eq!(column("data->>-78xy"), 11);
         assert_eq!(column("name!hint"), 5);
         assert_eq!(column("name::"), 7);
+        assert_eq!(column("name:: "), 8);
         assert_eq!(column("id,authors("), 12);
         assert_eq!(column("id,authors!(name)"), 11);
         assert_eq!(column("id.name"), 4);

@@ -28,29 +28,19 @@ impl Cors {
         }
         let mut answer = Response { status: 200, ..Response::default() };
         self.push_origin(&mut answer, origin)?;
-        let asked = headers.get("access-control-request-headers").unwrap_or("");
-        let allowed = match asked.split(',').map(str::trim).filter(|h| !h.is_empty()) {
-            mut names if names.clone().next().is_some() => {
-                let first = names.next().unwrap_or_default();
-                let names = names.fold(first.to_owned(), |all, name| all + ", " + name);
-                format!("Authorization, {names}, {SAFE_HEADERS}")
-            }
-            _ => format!("Authorization, {SAFE_HEADERS}"),
-        };
-        for (name, value) in [
-            ("Access-Control-Allow-Methods", METHODS),
-            ("Access-Control-Allow-Headers", &allowed),
-            ("Access-Control-Max-Age", MAX_AGE_SECONDS),
-        ] {
-            answer.headers.push((name.into(), value.to_owned()));
+        let mut push = |name: &'static str, value| answer.headers.push((name.into(), value));
+        push("Access-Control-Allow-Methods", METHODS.into());
+        push("Access-Control-Max-Age", MAX_AGE_SECONDS.into());
+        if let Some(asked) = headers.get("access-control-request-headers") {
+            push("Access-Control-Allow-Headers", allowed_headers(asked));
         }
         Some(answer)
     }
 
-    /// Adds what lets the requesting origin read the answer.
-    pub fn apply(&self, response: &mut Response, headers: &Headers) {
-        let Some(origin) = headers.get("origin") else { return };
-        response.headers.retain(|(name, _)| name != "Access-Control-Allow-Origin");
+    /// Adds what lets the requesting origin read the answer. `OPTIONS` is left as it is: what
+    /// is no preflight is answered alike for all.
+    pub fn apply(&self, response: &mut Response, method: &str, headers: &Headers) {
+        let Some(origin) = headers.get("origin").filter(|_| method != "OPTIONS") else { return };
         if self.push_origin(response, origin).is_some() {
             response.headers.push(("Access-Control-Expose-Headers".into(), EXPOSED.into()));
         }
@@ -69,5 +59,74 @@ impl Cors {
             Some(_) => return None,
         }
         Some(())
+    }
+}
+
+/// The headers that were asked for, beside those that may always be sent.
+fn allowed_headers(asked: &str) -> String {
+    let mut allowed = String::from("Authorization");
+    let asked = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
+    for name in asked.chain([SAFE_HEADERS]) {
+        allowed.push_str(", ");
+        allowed.push_str(name);
+    }
+    allowed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: &str = "https://app.example.org";
+
+    fn cors(origins: Option<&[&str]>) -> Cors {
+        Cors { origins: origins.map(|all| all.iter().map(ToString::to_string).collect()) }
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> Headers {
+        Headers(pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect())
+    }
+
+    #[test]
+    fn a_preflight_is_allowed_what_it_asks_for() {
+        let asks = headers(&[
+            ("Origin", APP),
+            ("Access-Control-Request-Method", "PATCH"),
+            ("Access-Control-Request-Headers", "prefer,content-type"),
+        ]);
+        let answer = cors(Some(&[APP])).preflight("OPTIONS", &asks).unwrap();
+        assert_eq!(answer.header("Access-Control-Allow-Origin"), Some(APP));
+        assert_eq!(answer.header("Access-Control-Allow-Credentials"), Some("true"));
+        assert_eq!(
+            answer.header("Access-Control-Allow-Headers"),
+            Some("Authorization, prefer, content-type, Accept, Accept-Language, Content-Language")
+        );
+    }
+
+    #[test]
+    fn an_unknown_origin_method_or_a_missing_one_makes_no_preflight() {
+        let cors = cors(Some(&[APP]));
+        for (origin, method) in [("https://evil.example.org", "GET"), (APP, "BREW")] {
+            let asks = headers(&[("Origin", origin), ("Access-Control-Request-Method", method)]);
+            assert!(cors.preflight("OPTIONS", &asks).is_none(), "{origin} {method}");
+        }
+        assert!(cors.preflight("OPTIONS", &headers(&[("Origin", APP)])).is_none());
+    }
+
+    #[test]
+    fn only_an_allowed_origin_may_read_an_answer() {
+        for (origins, origin, allowed) in [
+            (None, APP, Some("*")),
+            (Some(&[APP][..]), APP, Some(APP)),
+            (Some(&[APP][..]), "https://evil.example.org", None),
+        ] {
+            let mut response = Response::default();
+            cors(origins).apply(&mut response, "GET", &headers(&[("Origin", origin)]));
+            assert_eq!(response.header("Access-Control-Allow-Origin"), allowed);
+            assert_eq!(
+                response.header("Access-Control-Expose-Headers").is_some(),
+                allowed.is_some()
+            );
+        }
     }
 }

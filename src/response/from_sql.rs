@@ -29,11 +29,9 @@ pub fn apply(response: &mut Response, outcome: &Outcome) -> Result<()> {
 }
 
 fn parse_status(text: &str) -> Result<u16> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|status| (100..=999).contains(status))
-        .ok_or_else(|| Error::new(500, "PGRST112", "response.status guc must be a valid status code"))
+    text.trim().parse().ok().filter(|status| (100..=999).contains(status)).ok_or_else(|| {
+        Error::new(500, "PGRST112", "response.status guc must be a valid status code")
+    })
 }
 
 fn parse_headers(text: &str) -> Result<Vec<(String, String)>> {

@@ -4,6 +4,7 @@
 mod cors;
 mod fault;
 mod from_sql;
+pub mod openapi;
 mod range;
 mod success;
 

@@ -13,8 +13,8 @@ use crate::transaction::Outcome;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::SimpleQueryRow;
 
-/// What is left bare in the query of a `Location` (RFC 3986, section 2.3).
-const UNRESERVED: &AsciiSet =
+/// What is left bare in the parts of a URL (RFC 3986, section 2.3).
+pub(super) const UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A finished request.
@@ -156,7 +156,8 @@ impl Finished<'_> {
     }
 
     fn start(&self, status: u16) -> Response {
-        let mut response = Response { status, headers: Vec::with_capacity(10), ..Response::default() };
+        let mut response =
+            Response { status, headers: Vec::with_capacity(10), ..Response::default() };
         if let Some(applied) = self.preferences.applied() {
             response.headers.push(("Preference-Applied".into(), applied));
         }

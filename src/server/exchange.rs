@@ -67,6 +67,10 @@ impl Service {
             },
         };
         let log = LogFields::of(&incoming, slot.as_ref());
+        if let Some(status) = slot.as_ref().and_then(|slot| slot.withdrawn) {
+            self.report(&log, status, 0, None);
+            return answer_probe(incoming, persistence);
+        }
         let response = match self.read(&mut incoming, slot) {
             Ok(request) => self.handle(request, &log),
             Err(Refusal::Gone) => return,
@@ -101,16 +105,22 @@ impl Service {
 
     fn finished(&self, log: &LogFields, response: &Response) {
         let gone = log.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
+        let status = if gone { CLIENT_GONE } else { response.status };
+        let bytes = sent_body(response, log.method == "HEAD").len() as u64;
+        self.report(log, status, bytes, response.role.as_deref());
+    }
+
+    fn report(&self, log: &LogFields, status: u16, body_bytes: u64, role: Option<&str>) {
         self.handler.finished(&Exchange {
             method: &log.method,
             target: &log.target,
             version: log.version,
-            status: if gone { CLIENT_GONE } else { response.status },
-            body_bytes: sent_body(response, log.method == "HEAD").len() as u64,
+            status,
+            body_bytes,
             duration: log.arrived.elapsed(),
             peer: log.peer,
             user_agent: log.user_agent.as_deref(),
-            role: response.role.as_deref(),
+            role,
         });
     }
 
@@ -213,7 +223,7 @@ fn take_slot(slots: &Slots, incoming: &tiny_http::Request) -> Option<Slot> {
     slots.take(name.value.as_str())
 }
 
-/// Shows the gate that its private connection works.
+/// An answer that the gate throws away: it shows that the private connection works.
 fn answer_probe(incoming: tiny_http::Request, persistence: Persistence) {
     let response = Response { status: 204, ..Response::default() };
     let connection = connection_field(&incoming, persistence);

@@ -17,11 +17,13 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a connection may wait for its next request. Default: 75 s.
     pub idle_timeout: Duration,
-    /// Average rate of a body, after the first [`RATE_GRACE`]; a slower one is answered 408.
-    /// Default: 1,024 bytes a second.
+    /// How long a transfer may take before its rate counts. Default: 10 s.
+    pub rate_grace: Duration,
+    /// Average rate of a body; a slower one is answered 408; 0 for none. Default: 1,024 bytes
+    /// a second.
     pub body_min_bytes_per_second: u64,
-    /// Average rate at which a client takes a response, after the first [`RATE_GRACE`]; the
-    /// connection of a slower one is closed. Default: 1,024 bytes a second.
+    /// Average rate at which a client takes a response; the connection of a slower one is
+    /// closed; 0 for none. Default: 1,024 bytes a second.
     pub response_min_bytes_per_second: u64,
     /// Requests that wait for a worker; one more is answered 503. Default: 1,000.
     pub queue_max: usize,
@@ -32,8 +34,8 @@ pub struct Limits {
     pub buffer_max_bytes: usize,
 }
 
-/// How long a transfer may take before its rate counts.
-pub const RATE_GRACE: Duration = Duration::from_secs(10);
+/// What stands for no limit of time: far enough to never matter.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -43,6 +45,7 @@ impl Default for Limits {
             head_max_bytes: 64 << 10,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            rate_grace: Duration::from_secs(10),
             body_min_bytes_per_second: 1024,
             response_min_bytes_per_second: 1024,
             queue_max: 1000,
@@ -61,13 +64,11 @@ impl Limits {
         }
     }
 
-    /// When a transfer that began `elapsed` ago would be too slow if nothing more came: as
-    /// time from its beginning.
-    pub(super) fn time_allowed(bytes: u64, min_bytes_per_second: u64) -> Duration {
-        match min_bytes_per_second {
-            // No minimum: far enough to never matter.
-            0 => Duration::from_secs(365 * 86_400),
-            rate => RATE_GRACE + Duration::from_millis(bytes.saturating_mul(1000) / rate),
+    /// How long a transfer of so many bytes may have taken.
+    pub(super) fn time_allowed(&self, bytes: u64, min_bytes_per_second: u64) -> Duration {
+        match bytes.saturating_mul(1000).checked_div(min_bytes_per_second) {
+            Some(millis) => (self.rate_grace + Duration::from_millis(millis)).min(FOREVER),
+            None => FOREVER,
         }
     }
 }

@@ -35,7 +35,7 @@ mod slots;
 mod workers;
 
 pub use admin::Admin;
-pub use limits::{Limits, RATE_GRACE};
+pub use limits::Limits;
 pub use listener::Address;
 pub use settings::{Listen, Settings};
 pub use shutdown::Shutdown;

@@ -3,7 +3,7 @@
 
 use crate::cancel::Cancel;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What a request of the gate itself names instead of a slot: it asks for any answer.
@@ -27,6 +27,9 @@ pub(super) struct Slot {
     pub(super) cancel: Arc<Cancel>,
     /// Values of fields that tiny_http cannot carry, with the index of their field.
     pub(super) texts: Vec<(usize, String)>,
+    /// The status that the gate has answered, when it did so before a worker had begun: the
+    /// worker only reports the request.
+    pub(super) withdrawn: Option<u16>,
 }
 
 impl Slots {
@@ -41,12 +44,30 @@ impl Slots {
 
     /// Fills a slot for the worker that gets the request.
     pub(super) fn put(&self, index: usize, slot: Slot) {
-        *self.0[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
+        if let Some(mut place) = self.lock(index) {
+            *place = Some(slot);
+        }
     }
 
     /// Empties the slot of that name, when there is one and it is filled.
     pub(super) fn take(&self, name: &str) -> Option<Slot> {
-        let slot = self.0.get(name.parse::<usize>().ok()?)?;
-        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock(name.parse().ok()?)?.take()
+    }
+
+    /// Withdraws a request that the gate answers with `status`; returns false when a worker
+    /// has begun with it.
+    pub(super) fn withdraw(&self, index: usize, status: u16) -> bool {
+        let Some(mut slot) = self.lock(index) else { return false };
+        match slot.as_mut() {
+            Some(slot) => {
+                slot.withdrawn = Some(status);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn lock(&self, index: usize) -> Option<MutexGuard<'_, Option<Slot>>> {
+        Some(self.0.get(index)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -94,7 +94,11 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// See [`Aborted`].
-    pub fn run(&self, connection: &mut Connection, message: &mut String) -> Result<Outcome, Aborted> {
+    pub fn run(
+        &self,
+        connection: &mut Connection,
+        message: &mut String,
+    ) -> Result<Outcome, Aborted> {
         let preparing = self.write(connection, message);
         connection.in_doubt = true;
         let answer = self.send(connection, message);
@@ -138,12 +142,22 @@ impl Transaction<'_> {
             out.push(';');
         }
         out.push_str(match (self.isolation, self.read_only) {
-            (IsolationLevel::ReadCommitted, true) => "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;",
-            (IsolationLevel::ReadCommitted, false) => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;",
-            (IsolationLevel::RepeatableRead, true) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;",
-            (IsolationLevel::RepeatableRead, false) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;",
+            (IsolationLevel::ReadCommitted, true) => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
+            }
+            (IsolationLevel::ReadCommitted, false) => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+            }
+            (IsolationLevel::RepeatableRead, true) => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+            }
+            (IsolationLevel::RepeatableRead, false) => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;"
+            }
             (IsolationLevel::Serializable, true) => "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;",
-            (IsolationLevel::Serializable, false) => "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;",
+            (IsolationLevel::Serializable, false) => {
+                "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;"
+            }
         });
         out.push_str(self.prelude);
         if let Some(pre_request) = self.pre_request {
@@ -164,7 +178,11 @@ impl Transaction<'_> {
         preparing
     }
 
-    fn write_statement(&self, connection: &mut Connection, out: &mut String) -> Option<(String, u64)> {
+    fn write_statement(
+        &self,
+        connection: &mut Connection,
+        out: &mut String,
+    ) -> Option<(String, u64)> {
         let sql: &Sql = &self.statement.sql;
         let Some(session) = self.session_key.filter(|_| !self.statement.is_explain) else {
             sql.write_inline(out);

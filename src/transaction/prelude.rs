@@ -6,8 +6,8 @@
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::query::quote::{identifier, literal};
 use crate::http::Headers;
+use crate::query::quote::{identifier, literal};
 use crate::request::{ApiRequest, cookies_json, headers_json};
 use crate::schema::{Routine, SchemaCache};
 

@@ -141,7 +141,9 @@ mod tests {
         for i in 0..MAX_PREPARED {
             let key = format!("k{i}");
             cache.plan_use(&key);
-            let Use::Prepare(number) = cache.plan_use(&key) else { panic!("a second use prepares") };
+            let Use::Prepare(number) = cache.plan_use(&key) else {
+                panic!("a second use prepares")
+            };
             cache.prepared(&key, number);
         }
         cache.plan_use("k0");

@@ -4,4 +4,5 @@
 mod framing;
 mod lifecycle;
 mod limits;
+mod odd_requests;
 mod rig;

@@ -53,7 +53,7 @@ impl Handler for Talkative {
             None => tell(&request),
         };
         let headers = vec![("Content-Type".into(), "text/plain".to_owned())];
-        Response { status: 200, headers, body: body.into() }
+        Response { status: 200, headers, body: body.into(), ..Response::default() }
     }
 
     fn finished(&self, exchange: &Exchange<'_>) {
@@ -212,10 +212,23 @@ pub struct Client<S: Read + Write = TcpStream> {
 }
 
 impl Client<TcpStream> {
-    fn new(stream: TcpStream) -> Client {
+    pub fn new(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, unread: Vec::new() }
+    }
+
+    /// Sends, unless the server has closed the connection.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Whether something has arrived already.
+    pub fn has_answer(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let arrived = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).unwrap();
+        arrived
     }
 }
 
@@ -267,6 +280,18 @@ impl<S: Read + Write> Client<S> {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
         }
         String::from_utf8(bytes).unwrap()
+    }
+
+    /// What arrives until the connection ends or falls silent.
+    pub fn read_available(&mut self) -> Vec<u8>
+    where
+        S: Into<TcpStream> + std::borrow::Borrow<TcpStream>,
+    {
+        self.stream.borrow().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut bytes = std::mem::take(&mut self.unread);
+        // The error is the silence, or a reset.
+        let _ = self.stream.read_to_end(&mut bytes);
+        bytes
     }
 
     /// Whether the server has closed the connection, or does so soon.

@@ -30,6 +30,7 @@ const SETTINGS: [(&str, &str); 11] = [
 ];
 
 const START_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A cluster of its own folder and processes. It has the role `authenticator`, without a
 /// password. Dropping it ends its processes and removes its folder.
@@ -144,9 +145,14 @@ impl Cluster {
     /// Kills the postmaster and every backend with `kill -9`.
     pub fn crash(&self) {
         self.end(|pid| {
+            // A stopped postmaster starts no further backends.
+            process::send(pid, Signal::Stop);
             let backends = process::children(pid);
             process::send(pid, Signal::Kill);
-            backends.into_iter().for_each(|backend| process::send(backend, Signal::Kill));
+            backends.iter().for_each(|&backend| process::send(backend, Signal::Kill));
+            // Their shared memory must be free before the cluster can boot again.
+            let gone = |pid: &u32| process::stat_field(*pid, 4).is_none();
+            wait_for(STOP_LIMIT, || backends.iter().all(gone).then_some(()));
         });
     }
 

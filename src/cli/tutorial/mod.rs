@@ -45,6 +45,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     eprintln!("goldenkey: starting PostgreSQL in {}", folder.path().display());
     let cluster = Cluster::start(&programs, &folder)?;
     database::load(&mut cluster.connect()?)?;
+    // Who is quick to paste them waits until the schema is loaded.
     print(&steps(&service, &folder)?)?;
     service.run()?;
     cluster.stop();

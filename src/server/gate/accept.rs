@@ -45,6 +45,14 @@ fn reserve() -> Option<File> {
 }
 
 impl Gate {
+    /// Lets clients come.
+    pub(super) fn start_accepting(&mut self) -> io::Result<()> {
+        let event = Event::readable(LISTENER_KEY);
+        // SAFETY: the listener outlives the poller's interest in it: the gate holds both, and
+        // deletes it from the poller when it is dropped at the latest.
+        unsafe { self.poller.add_with_mode(&*self.parts.listener, event, PollMode::Level) }
+    }
+
     /// Takes the connections that wait, a batch of them.
     pub(super) fn accept(&mut self) {
         for _ in 0..BATCH {

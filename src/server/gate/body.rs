@@ -4,7 +4,7 @@
 //! buffer, and what follows it stays.
 
 use super::fault::Fault;
-use super::head::Framing;
+use super::head::{Framing, is_token};
 
 /// Bytes of chunk extensions and trailer fields of one body, which nobody reads.
 const OVERHEAD_MAX_BYTES: usize = 16 << 10;
@@ -84,9 +84,10 @@ enum State {
     /// At the CR, then at the LF behind the data.
     DataCr,
     DataLf,
-    /// At the first byte of a trailer line.
+    /// At the first byte of a trailer field, and in its name.
     TrailerStart,
-    /// In a trailer line, and at its LF.
+    TrailerName,
+    /// In the value of a trailer field, and at its LF.
     Trailer,
     TrailerLf,
     /// At the LF of the empty line that ends everything.
@@ -132,8 +133,10 @@ impl Chunks {
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => Ok(State::Size),
             (State::TrailerStart, b'\r') => Ok(State::LastLf),
-            // A line that begins with a space would be folded, which is obsolete.
-            (State::TrailerStart, b'!'..=0x7e) => self.skip(State::Trailer),
+            (State::TrailerStart | State::TrailerName, byte) if is_token(&byte) => {
+                self.skip(State::TrailerName)
+            }
+            (State::TrailerName, b':') => self.skip(State::Trailer),
             (State::Trailer, b'\r') => Ok(State::TrailerLf),
             (State::Trailer, b'\t' | b' '..=0x7e | 0x80..) => self.skip(State::Trailer),
             (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
@@ -159,5 +162,114 @@ impl Chunks {
             return Err(Fault::Malformed("The chunk extensions or trailers are too long."));
         }
         Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Reads `input` in pieces of the given sizes, then the rest.
+    fn read(input: &[u8], pieces: &[usize]) -> Result<(Vec<u8>, usize, bool), Fault> {
+        let mut reader = BodyReader::new(Framing::Chunked);
+        let (mut content, mut position) = (Vec::new(), 0);
+        for size in pieces.iter().copied().chain([input.len()]) {
+            let end = (position + size).min(input.len());
+            let progress =
+                reader.read(&input[position..end], &mut |p| content.extend_from_slice(p))?;
+            position += progress.consumed;
+            if progress.done {
+                return Ok((content, position, true));
+            }
+        }
+        Ok((content, position, false))
+    }
+
+    fn read_whole(input: &str) -> Result<(Vec<u8>, usize, bool), Fault> {
+        read(input.as_bytes(), &[])
+    }
+
+    #[test]
+    fn chunks_are_joined_and_what_follows_is_left() {
+        let input = "4\r\nWiki\r\nA;x=\"y\"\r\npedia in c\r\n00\r\nT: v\r\n\r\nGET /";
+        let (content, consumed, done) = read_whole(input).unwrap();
+        assert_eq!(content, b"Wikipedia in c");
+        assert!(done);
+        assert_eq!(&input[consumed..], "GET /");
+    }
+
+    #[test]
+    fn a_counted_body_ends_after_its_bytes() {
+        let mut reader = BodyReader::new(Framing::Length(4));
+        let mut content = Vec::new();
+        let progress = reader.read(b"fourGET", &mut |p| content.extend_from_slice(p)).unwrap();
+        assert_eq!(progress, Progress { consumed: 4, done: true });
+        assert_eq!(content, b"four");
+    }
+
+    #[test]
+    fn malformed_chunks_are_refused() {
+        for input in [
+            "\r\n",
+            " 1\r\na\r\n",
+            "1 \r\na\r\n",
+            "+1\r\na",
+            "-1\r\na",
+            "0x1\r\na",
+            "g\r\n",
+            ";\r\n",
+            "1\na",
+            "1\r\nab\r\n",
+            "1\r\na\n",
+            "1\r\na\rb",
+            "1;\0\r\na",
+            "1;\n\r\na",
+            "0\r\n folded\r\n",
+            "0\r\nA: \0\r\n", "0\r\nA\r\n", "0\r\n: b\r\n",
+            "0\r\nA: b\n\r\n",
+            "0\r\n\n",
+            "10000000000000000\r\n",
+        ] {
+            assert!(read_whole(input).is_err(), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_reads_is_bounded() {
+        let extension = format!("1;{}\r\n", "e".repeat(OVERHEAD_MAX_BYTES));
+        assert!(read_whole(&extension).is_err());
+        let trailers = format!("0\r\n{}", "A: b\r\n".repeat(OVERHEAD_MAX_BYTES / 3));
+        assert!(read_whole(&trailers).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_survive_any_division_of_the_stream(
+            parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..8),
+            pieces in prop::collection::vec(1..30usize, 0..60),
+        ) {
+            let mut input = Vec::new();
+            for part in &parts {
+                input.extend_from_slice(format!("{:x};e\r\n", part.len()).as_bytes());
+                input.extend_from_slice(part);
+                input.extend_from_slice(b"\r\n");
+            }
+            input.extend_from_slice(b"0\r\nA: b\r\n\r\n");
+            let end = input.len();
+            input.extend_from_slice(b"rest");
+            let (content, consumed, done) = read(&input, &pieces).unwrap();
+            prop_assert_eq!(content, parts.concat());
+            prop_assert_eq!((consumed, done), (end, true));
+        }
+
+        #[test]
+        fn no_input_makes_it_panic_or_consume_too_much(
+            input in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            if let Ok((content, consumed, _)) = read(&input, &[]) {
+                prop_assert!(consumed <= input.len() && content.len() <= input.len());
+            }
+        }
     }
 }

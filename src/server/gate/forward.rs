@@ -50,11 +50,14 @@ impl Gate {
             arrived: request.arrived,
             cancel: request.cancel.clone(),
             texts: std::mem::take(&mut request.head.texts),
+            withdrawn: None,
         };
         let to_head = request.head.is_head;
         connection.phase = Phase::InFlight(index);
+        // tiny_http has a queue too, though a short one.
+        let deadline = request.arrived + self.parts.limits.queue_timeout;
         if !connection.half_closed {
-            connection.deadline = None;
+            self.set_deadline(key, Some(deadline));
         }
         self.parts.slots.put(index, slot);
 

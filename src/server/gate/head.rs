@@ -147,7 +147,9 @@ struct Semantics<'a> {
 pub fn parse(head: &[u8], out: &mut Vec<u8>) -> Result<Head, Fault> {
     let line_end = memchr(b'\r', head).ok_or(Fault::Malformed("The request line has no end."))?;
     let line = RequestLine::parse(&head[..line_end])?;
-    let fields = head.get(line_end + 2..).unwrap_or(&[]);
+    let fields = head[line_end..]
+        .strip_prefix(b"\r\n")
+        .ok_or(Fault::Malformed("A line ends with CR alone."))?;
     let mut storage = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let fields = match httparse::parse_headers(fields, &mut storage) {
         Ok(httparse::Status::Complete((length, parsed))) if length == fields.len() => parsed,
@@ -232,7 +234,7 @@ impl<'a> RequestLine<'a> {
 }
 
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
-fn is_token(byte: &u8) -> bool {
+pub(super) fn is_token(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
@@ -420,3 +422,6 @@ fn decode(value: &[u8]) -> String {
         Err(_) => value.iter().map(|byte| char::from(*byte)).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,6 +178,11 @@ impl Links {
         self.links.len()
     }
 
+    /// Whether all links are connected and tried.
+    pub(super) fn are_up(&self) -> bool {
+        self.probe.is_none() && self.links.iter().all(Option::is_some)
+    }
+
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Link> {
         self.links.get_mut(index)?.as_mut()
     }

@@ -55,6 +55,9 @@ const LISTENER_KEY: usize = 0;
 const FIRST_LINK_KEY: usize = 1;
 const FIRST_CLIENT_KEY: usize = 1 << 16;
 
+/// How long clients wait at start for all links to tiny_http.
+const LINKS_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -132,15 +135,6 @@ impl Gate {
             let _ = waker.notify();
         });
         parts.listener.set_nonblocking()?;
-        // SAFETY: the listener outlives the poller's interest in it: both are fields of the
-        // gate, and it is deleted from the poller when accepting ends.
-        unsafe {
-            poller.add_with_mode(
-                &*parts.listener,
-                Event::readable(LISTENER_KEY),
-                PollMode::Level,
-            )?;
-        }
         let now = Instant::now();
         Ok(Gate {
             links: Links::new(parts.slots.len()),
@@ -169,22 +163,36 @@ impl Gate {
     /// The poller fails, which it does not do while its arguments are sound.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::new();
-        while !self.is_done() {
-            self.connect_links();
-            events.clear();
-            self.poller.wait(&mut events, self.timeout())?;
-            self.now = Instant::now();
-            for event in events.iter() {
-                self.dispatch(event);
-            }
-            while let Some(key) = self.ready.pop_front() {
-                self.receive_buffered(key);
-            }
-            self.resume_links();
+        // Before clients come, because a link is tried with the help of a worker.
+        let patience = self.now + LINKS_PATIENCE;
+        while !self.links.are_up() && self.now < patience {
+            self.turn(&mut events, Some(patience - self.now))?;
+        }
+        self.start_accepting()?;
+        loop {
             if self.parts.shutdown.has_begun() {
                 self.begin_shutdown();
             }
             self.sweep();
+            if self.is_done() {
+                return Ok(());
+            }
+            self.turn(&mut events, self.timeout())?;
+            while let Some(key) = self.ready.pop_front() {
+                self.receive_buffered(key);
+            }
+            self.resume_links();
+        }
+    }
+
+    /// Waits for events, for that long at most, and handles them.
+    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        self.connect_links();
+        events.clear();
+        self.poller.wait(events, timeout)?;
+        self.now = Instant::now();
+        for event in events.iter() {
+            self.dispatch(event);
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use super::fault::Fault;
 use super::head::{self, Framing, Head, Scan};
 use super::tally::Incident;
 use crate::cancel::Cancel;
-use crate::server::limits::Limits;
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
@@ -243,9 +242,11 @@ impl Gate {
     }
 
     fn set_body_deadline(&mut self, key: usize) {
-        let rate = self.parts.limits.body_min_bytes_per_second;
-        let deadline =
-            self.connections.get(key).map(|c| c.since + Limits::time_allowed(c.transferred, rate));
+        let limits = &self.parts.limits;
+        let deadline = self.connections.get(key).map(|connection| {
+            let rate = limits.body_min_bytes_per_second;
+            connection.since + limits.time_allowed(connection.transferred, rate)
+        });
         self.set_deadline(key, deadline);
     }
 

@@ -6,12 +6,13 @@ use super::fault::Fault;
 use super::helper::Report;
 use super::tally::Incident;
 use crate::server::exchange::CLIENT_GONE;
-use crate::server::limits::Limits;
 use crate::server::message::{sent_body, write_head};
 use std::time::Duration;
 
 /// How long what a client still sends is read after its last response.
 const LINGER: Duration = Duration::from_secs(2);
+/// The same while the server shuts down.
+pub(super) const LINGER_AT_SHUTDOWN: Duration = Duration::from_millis(200);
 /// How much of it.
 const LINGER_MAX_BYTES: u64 = 64 << 20;
 
@@ -54,12 +55,13 @@ impl Gate {
 
     /// Notes that a client took that many bytes.
     fn sent(&mut self, key: usize, bytes: usize) {
-        let rate = self.parts.limits.response_min_bytes_per_second;
+        let limits = &self.parts.limits;
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.transferred += bytes as u64;
         let waits = !connection.output.is_empty();
         if waits {
-            let allowed = Limits::time_allowed(connection.transferred, rate);
+            let rate = limits.response_min_bytes_per_second;
+            let allowed = limits.time_allowed(connection.transferred, rate);
             let deadline = connection.since + allowed;
             self.set_deadline(key, Some(deadline));
         } else if matches!(connection.phase, Phase::InFlight(_)) && !connection.half_closed {
@@ -92,7 +94,8 @@ impl Gate {
             if connection.socket.shutdown(std::net::Shutdown::Write).is_err() {
                 return self.close(key);
             }
-            self.set_deadline(key, Some(now + LINGER));
+            let linger = if self.closing_at.is_some() { LINGER_AT_SHUTDOWN } else { LINGER };
+            self.set_deadline(key, Some(now + linger));
         }
         self.watch_client(key, Watched::READ);
         self.account(key);
@@ -129,14 +132,14 @@ impl Gate {
 
     /// A client has gone without taking its answer: its work is stopped.
     pub(super) fn abort(&mut self, key: usize) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let waits = matches!(connection.phase, Phase::Queued | Phase::InFlight(_));
-        if waits {
+        let phase = self.connections.get(key).map(|connection| connection.phase);
+        if matches!(phase, Some(Phase::Queued | Phase::InFlight(_))) {
             self.count(Incident::Gone);
         }
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get(key) else { return };
         match (connection.phase, &connection.request) {
-            // The worker reports this one.
+            // A worker reports these two.
+            (Phase::InFlight(link), _) if self.parts.slots.withdraw(link, CLIENT_GONE) => {}
             (Phase::InFlight(_), Some(request)) => self.helper.cancel(request.cancel.clone()),
             (Phase::Queued, _) => self.report(key, CLIENT_GONE, 0, &[]),
             _ => {}
@@ -144,13 +147,16 @@ impl Gate {
         self.close(key);
     }
 
-    /// Tells the handler of a request that no worker saw.
+    /// Tells the handler of a request, unless a worker has seen it and does so.
     fn report(&mut self, key: usize, status: u16, body_bytes: u64, raw: &[u8]) {
         let Some(connection) = self.connections.get(key) else { return };
         let (head, arrived) = match connection.request.as_deref() {
             Some(request) => (&request.wire[..], request.arrived),
             None => (raw, connection.since),
         };
+        if matches!(connection.phase, Phase::InFlight(_)) {
+            return;
+        }
         let described = Described::of(head);
         self.helper.report(Report {
             method: described.method,

@@ -3,6 +3,8 @@
 use super::Gate;
 use super::connection::Phase;
 use super::fault::Fault;
+use super::links::Owner;
+use super::send::LINGER_AT_SHUTDOWN;
 use super::tally::Incident;
 use std::time::Duration;
 
@@ -66,14 +68,27 @@ impl Gate {
             Phase::Queued => {
                 let source = connection.source;
                 self.queue.remove(source, key);
-                self.count(Incident::Overload);
-                self.answer_fault(key, Fault::QueueTimeout, &[], true);
+                self.give_up_waiting(key);
+            }
+            Phase::InFlight(link) if connection.output.is_empty() => {
+                // A worker that has begun may take its time.
+                if self.parts.slots.withdraw(link, Fault::QueueTimeout.status()) {
+                    if let Some(link) = self.links.get_mut(link) {
+                        link.owner = Owner::Gone;
+                    }
+                    self.give_up_waiting(key);
+                }
             }
             Phase::InFlight(_) | Phase::Writing => {
                 self.count(Incident::SlowReader);
                 self.abort(key);
             }
         }
+    }
+
+    fn give_up_waiting(&mut self, key: usize) {
+        self.count(Incident::Overload);
+        self.answer_fault(key, Fault::QueueTimeout, &[], true);
     }
 
     fn expire_request(&mut self, key: usize, fault: Fault) {
@@ -135,6 +150,9 @@ impl Gate {
                 Some(c) if c.phase == Phase::Idle && c.used => self.close(key),
                 Some(c) if c.phase == Phase::Idle => {
                     self.set_deadline(key, Some(self.now + FRESH_GRACE));
+                }
+                Some(c) if c.phase == Phase::Lingering => {
+                    self.set_deadline(key, Some(self.now + LINGER_AT_SHUTDOWN));
                 }
                 _ => {}
             }

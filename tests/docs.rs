@@ -1,0 +1,148 @@
+//! The commands of the documents, run as they stand there.
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::{Cluster, Server, Settings, janitor, jwt, server};
+
+/// A server of the tutorial's database, which the documents speak of.
+fn tutorial_server() -> (Cluster, Server, String) {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "drop role authenticator");
+    let scripts = ["0-get-it-running", "1-golden-key", "2-revocation"];
+    let scripts = scripts.map(|name| document(&format!("sql/tutorial/{name}.sql")));
+    let database = cluster.database(&scripts.concat());
+    let settings = Settings::new(&database).set("db-pre-request", "auth.check_token");
+    let server = Server::start(&settings);
+    // The database is dropped with its cluster, and not before.
+    std::mem::forget(database);
+    (cluster, server, settings.to_file())
+}
+
+fn document(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The indented blocks of a Markdown text.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks = vec![String::new()];
+    for line in text.lines() {
+        match line.strip_prefix("    ") {
+            Some(code) => {
+                let block = blocks.last_mut().expect("never empty");
+                block.push_str(code);
+                block.push('\n');
+            }
+            // An empty line may stand within a block.
+            None if line.is_empty() => blocks.last_mut().expect("never empty").push('\n'),
+            None => blocks.push(String::new()),
+        }
+    }
+    blocks.retain(|block| !block.trim().is_empty());
+    blocks
+}
+
+/// The commands of a session, each with the output that it shows.
+fn session(block: &str) -> Vec<(String, String)> {
+    let mut commands: Vec<(String, String)> = Vec::new();
+    let mut continued = false;
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), commands.last_mut()) {
+            (Some(command), _) => commands.push((command.to_owned(), String::new())),
+            (None, Some((command, _))) if continued => {
+                command.push('\n');
+                command.push_str(line);
+            }
+            (None, Some((_, output))) => output.push_str(line),
+            (None, None) => {}
+        }
+        continued = line.ends_with('\\');
+    }
+    commands
+}
+
+fn shell(script: &str, folder: &Path) -> String {
+    let program = Path::new(server::BINARY).parent().expect("a file is in a folder");
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("sh")
+        .args(["-e", "-c", script])
+        .env("PATH", path)
+        .current_dir(folder)
+        .output()
+        .expect("sh can be run");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{stderr}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn the_session_of_the_readme_is_real() {
+    let (_cluster, server, _) = tutorial_server();
+    let readme = document("README.md");
+    let block = blocks(&readme).into_iter().find(|block| block.contains("$ curl"));
+    let commands = session(&block.expect("the README shows a session"));
+    assert_eq!(commands.len(), 5);
+    let mut exports = String::new();
+    for (command, shown) in commands {
+        let command = command
+            .replace("localhost:3000", &format!("127.0.0.1:{}", server.port))
+            .replace("curl ", "curl -s ")
+            .replace('…', &jwt::for_role("todo_user"));
+        if command.starts_with("export ") {
+            exports = command;
+            continue;
+        }
+        let output = shell(&format!("{exports}\n{command}"), Path::new("/"));
+        let json = |text: &str| serde_json::from_str::<Value>(text).ok();
+        assert_eq!(json(&output), json(&shown), "{command}\n{output}");
+    }
+}
+
+#[test]
+fn the_commands_about_tokens_work() {
+    let (_cluster, server, configuration) = tutorial_server();
+    let folder = janitor::new_folder("docs");
+    fs::write(folder.join("tutorial.conf"), configuration).expect("the folder is ours");
+    let text = document("docs/getting-started.md");
+    let (_, section) = text.split_once("## Tokens").expect("it has the section");
+    let (section, _) = section.split_once("\n## ").expect("it is not the last one");
+    let script: String = blocks(section)
+        .into_iter()
+        .filter(|block| !block.trim_start().starts_with("select "))
+        .collect();
+    assert!(script.contains("curl ") && script.contains("keygen"), "{script}");
+    let script = script.replace("localhost:3000", &format!("127.0.0.1:{}", server.port));
+    let output = shell(&script.replace("curl ", "curl -sf "), &folder);
+    assert!(output.contains("finish tutorial 0"), "{output}");
+    let inspect = "goldenkey token tutorial.conf --inspect \
+                   $(goldenkey token tutorial.conf --role todo_user --claim email=me@example.com \
+                   --claim-json 'groups=[\"a\",\"b\"]')";
+    assert!(text.contains("--claim email=me@example.com"), "the text has changed");
+    let inspected = shell(inspect, &folder);
+    assert!(inspected.contains(r#""groups":["a","b"]"#), "{inspected}");
+}
+
+#[test]
+fn the_links_between_documents_lead_somewhere() {
+    let documents = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/getting-started.md",
+        "docs/migrating-from-postgrest.md",
+        "docs/security-model.md",
+        "docs/small-vm.md",
+    ];
+    for path in documents {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let folder = folder.parent().expect("a file is in a folder");
+        for link in document(path).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !link.contains("://") {
+                assert!(folder.join(link).exists(), "{path} links to {link}");
+            }
+        }
+    }
+}
