@@ -102,15 +102,15 @@ impl Loader {
             .map_err(|error| StartError::new(format_args!("db-uri: {error}")))
     }
 
-    /// Whether a load has to read the database.
-    pub fn needs_database(&self, app: &App, wanted: Wanted) -> bool {
+    /// Whether reading the configuration anew takes the database.
+    pub fn needs_database(&self, app: &App) -> bool {
         let live = app.live();
         let in_file = || {
             self.config().is_ok_and(|(config, _)| {
                 reads_database(&config) || schema_differs(&config, &live.config)
             })
         };
-        wanted.schema || live.schema.is_none() || reads_database(&live.config) || in_file()
+        live.schema.is_none() || reads_database(&live.config) || in_file()
     }
 
     /// Connects for a load.
@@ -177,11 +177,11 @@ impl Loader {
             let read = self.lasting.revocations.read(client, source, app.observer());
             if let Err(error) = read {
                 let error = LoadError::reading(error).about("jwt-revocation-source");
+                app.observer().observe(&Event::ConfigFailed(&error));
                 // Tokens that were revoked must not be taken because the list is missing.
                 if running.schema.is_none() || error.is_loss() {
                     return Err(error);
                 }
-                app.observer().observe(&Event::ConfigFailed(&error));
             }
         }
         if wanted.schema || live.schema.is_none() || schema_differs(&live.config, &running.config) {

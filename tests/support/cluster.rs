@@ -137,6 +137,15 @@ impl Cluster {
         assert!(ready == Some(true), "PostgreSQL did not start:\n{}", self.log());
     }
 
+    /// Lets the role `authenticator` in with its password only, from now on.
+    pub fn require_password(&self) {
+        let file = self.data().join("pg_hba.conf");
+        let rules = fs::read_to_string(&file).expect("the cluster's folder is ours");
+        fs::write(&file, format!("local all authenticator scram-sha-256\n{rules}"))
+            .expect("the cluster's folder is ours");
+        self.sql("postgres", "select pg_reload_conf()");
+    }
+
     /// Ends the cluster at once, as a fast shutdown does: connections are closed.
     pub fn stop(&self) {
         self.end(|pid| process::send(pid, Signal::Interrupt));
