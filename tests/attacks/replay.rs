@@ -1,0 +1,88 @@
+//! Tokens that were good once: from the cache after they expired, and after the keys changed.
+
+use crate::support::process::Signal;
+use crate::support::{Settings, jwt, wait_for};
+use crate::{assert_refused, start, whoami};
+use serde_json::json;
+use std::time::Duration;
+
+/// As documented: how long after `exp` a token is taken, in seconds.
+const LEEWAY_SECONDS: i64 = 30;
+
+#[test]
+fn a_cached_token_expires_like_any_other() {
+    let (_database, server) = start("", |s| s.set("jwt-cache-max-entries", 100));
+    let expiring = jwt::token(&json!({"role": "ann", "exp": jwt::now() - LEEWAY_SECONDS + 2}));
+    assert_eq!(server.send(&whoami().bearer(&expiring)).status, 200);
+    assert_eq!(server.send(&whoami().bearer(&expiring)).status, 200, "now from the cache");
+    let expired = wait_for(Duration::from_secs(20), || {
+        (server.send(&whoami().bearer(&expiring)).status == 401).then_some(())
+    });
+    assert!(expired.is_some(), "the cached token still works");
+    for _ in 0..3 {
+        let got = assert_refused(&server, "an expired token", &expiring);
+        assert_eq!((got.code().as_str(), &got.json()["message"]), ("PGRST303", &json!("JWT expired")));
+    }
+}
+
+#[test]
+fn tokens_that_are_alike_are_not_taken_for_each_other() {
+    let (_database, server) = start("", |s| s.set("jwt-cache-max-entries", 10));
+    let good = jwt::for_role("ann");
+    assert_eq!(server.send(&whoami().bearer(&good)).json()["role"], "ann");
+    let (message, signature) = good.rsplit_once('.').expect("a token has dots");
+    let other = jwt::for_role("bob");
+    let (other_message, _) = other.rsplit_once('.').expect("a token has dots");
+    for token in [
+        format!("{other_message}.{signature}"),
+        format!("{message}."),
+        format!("{message}.{}", signature.to_lowercase()),
+        good.to_uppercase(),
+    ] {
+        assert_refused(&server, "alike", &token);
+        assert_eq!(server.send(&whoami().bearer(&good)).json()["role"], "ann");
+    }
+    assert_eq!(server.send(&whoami().bearer(&other)).json()["role"], "bob");
+}
+
+#[test]
+fn refused_tokens_lock_no_good_one_out() {
+    let (_database, server) = start("", |s| s.set("jwt-cache-max-entries", 5));
+    let good = jwt::for_role("ann");
+    let mut connection = server.connect();
+    for number in 0..200 {
+        let claims = json!({"role": "ann", "number": number});
+        let forged = jwt::sign(&json!({"alg": "HS256"}), &claims, &[b'x'; 40]);
+        assert_eq!(connection.send(&whoami().bearer(&forged)).expect("an answer").status, 401);
+        // Good ones push each other out, and stay good.
+        let other = connection.send(&whoami().bearer(&jwt::token(&claims))).expect("an answer");
+        assert_eq!(other.json()["claims"], claims);
+    }
+    assert_eq!(server.send(&whoami().bearer(&good)).status, 200);
+}
+
+#[test]
+fn a_change_of_keys_or_rules_empties_the_cache() {
+    let database = crate::Cluster::shared().database(crate::SQL);
+    let settings = Settings::new(&database).set("jwt-cache-max-entries", 100);
+    let server = crate::Server::start(&settings);
+    let token = jwt::token(&json!({"role": "ann", "aud": "web", "other": "bob"}));
+    let role = || server.send(&whoami().bearer(&token));
+    let reload = |settings: &Settings| {
+        let from = server.log().len();
+        server.rewrite(settings);
+        server.signal(Signal::User2);
+        server.wait_for_log(from, "schema cache loaded");
+    };
+    assert_eq!(role().json()["role"], "ann");
+    assert_eq!(role().json()["role"], "ann");
+
+    reload(&settings.clone().set("jwt-role-claim-key", "$.other"));
+    assert_eq!(role().json()["role"], "bob");
+    reload(&settings.clone().set("jwt-aud", "somebody else"));
+    assert_eq!(role().json()["message"], "JWT not in audience");
+    reload(&settings);
+    assert_eq!(role().json()["role"], "ann");
+    reload(&settings.clone().set("jwt-secret", "another secret of at least 32 characters"));
+    assert_refused(&server, "a token of the old secret", &token);
+}
