@@ -98,7 +98,7 @@ impl Service {
         let server =
             Server::bind(server_settings(&config)).map_err(|error| cannot_listen(&error))?;
         let admin = admin_address(&config)
-            .map(|listen| Admin::bind(&listen, server.address().clone()))
+            .map(|listen| Admin::bind(&listen, &server))
             .transpose()
             .map_err(|error| cannot_listen(&error))?;
         let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
@@ -222,6 +222,7 @@ impl Handler for Answers {
             status: exchange.status,
             body_bytes: exchange.body_bytes,
             duration: exchange.duration,
+            waited: exchange.waited,
             user_agent: exchange.user_agent,
         }));
     }
@@ -278,7 +279,6 @@ fn server_settings(config: &Config) -> Settings {
             queue_max: config.server_max_waiting,
             queue_timeout: config.server_max_waiting_seconds,
             buffer_max_bytes: saturated(config.server_max_buffer_bytes),
-            ..Limits::default()
         },
         shutdown_timeout: config.server_shutdown_timeout,
     }

@@ -129,6 +129,8 @@ pub struct Access<'a> {
     pub body_bytes: u64,
     /// From the arrival of the request to its answer.
     pub duration: Duration,
+    /// How long of it the request waited for a worker.
+    pub waited: Duration,
     /// The request's `User-Agent`.
     pub user_agent: Option<&'a str>,
 }

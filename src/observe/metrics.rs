@@ -43,7 +43,7 @@ struct VersionLabel {
 }
 
 /// What others count or hold, read when the metrics are asked for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Readings {
     /// The most connections of the pool.
     pub pool_max: u64,
@@ -67,6 +67,16 @@ pub struct Readings {
     pub ready: bool,
     /// Lines of the log that were lost.
     pub dropped_log_lines: u64,
+    /// Client connections.
+    pub client_connections: u64,
+    /// The most that there may be.
+    pub client_connections_max: u64,
+    /// Requests that wait for a worker.
+    pub waiting: u64,
+    /// The most that may.
+    pub waiting_max: u64,
+    /// What was refused or given up at the front, by reason.
+    pub refusals: Vec<(&'static str, u64)>,
 }
 
 /// All numbers.
@@ -82,6 +92,7 @@ struct Counted {
     requests: Family<RequestLabels, Counter>,
     request_durations: Histograms<RequestLabels>,
     in_flight: Gauge,
+    queue_waits: Histogram,
     pool_waits: Histogram,
     pool_timeouts: Counter,
     connections_opened: Counter,
@@ -109,6 +120,11 @@ struct Read {
     denied_claims: Gauge,
     ready: Gauge,
     dropped_log_lines: Counter,
+    client_connections: Gauge,
+    client_connections_max: Gauge,
+    waiting: Gauge,
+    waiting_max: Gauge,
+    refusals: Family<ReasonLabel, Counter>,
     cpu_seconds: Counter<f64, AtomicU64>,
     resident_bytes: Gauge,
     open_descriptors: Gauge,
@@ -135,6 +151,7 @@ impl Default for Counted {
             requests: Family::default(),
             request_durations: Family::new_with_constructor(durations as fn() -> Histogram),
             in_flight: Gauge::default(),
+            queue_waits: durations(),
             pool_waits: durations(),
             pool_timeouts: Counter::default(),
             connections_opened: Counter::default(),
@@ -161,6 +178,11 @@ impl Counted {
             "goldenkey_request_duration_seconds",
             "From the arrival of a request to its answer",
             all.request_durations,
+        );
+        to.register(
+            "goldenkey_request_queue_seconds",
+            "How long requests waited for a worker",
+            all.queue_waits,
         );
         to.register("goldenkey_requests_in_flight", "Requests being worked on", all.in_flight);
         to.register(
@@ -218,6 +240,7 @@ impl Counted {
     fn answered(&self, access: &Access<'_>) {
         let labels = RequestLabels { method: method_label(access.method), status: access.status };
         self.requests.get_or_create(&labels).inc();
+        self.queue_waits.observe(access.waited.as_secs_f64());
         self.request_durations.get_or_create(&labels).observe(access.duration.as_secs_f64());
     }
 
@@ -298,6 +321,27 @@ impl Read {
             "Log lines that were lost because the log was not read fast enough",
             all.dropped_log_lines,
         );
+        to.register(
+            "goldenkey_client_connections",
+            "Open connections of clients",
+            all.client_connections,
+        );
+        to.register(
+            "goldenkey_client_connections_max",
+            "The most connections of clients that there may be",
+            all.client_connections_max,
+        );
+        to.register("goldenkey_requests_waiting", "Requests that wait for a worker", all.waiting);
+        to.register(
+            "goldenkey_requests_waiting_max",
+            "The most requests that may wait for a worker",
+            all.waiting_max,
+        );
+        to.register(
+            "goldenkey_refusals",
+            "Connections and requests that were refused or given up at the front, by reason",
+            all.refusals,
+        );
         to.register("process_cpu_seconds", "User and system CPU time", all.cpu_seconds);
         to.register("process_resident_memory_bytes", "Resident memory", all.resident_bytes);
         to.register("process_open_fds", "Open file descriptors", all.open_descriptors);
@@ -321,6 +365,13 @@ impl Read {
         gauge(&self.denied_claims, readings.denied_claims);
         gauge(&self.ready, readings.ready.into());
         counter(&self.dropped_log_lines, readings.dropped_log_lines);
+        gauge(&self.client_connections, readings.client_connections);
+        gauge(&self.client_connections_max, readings.client_connections_max);
+        gauge(&self.waiting, readings.waiting);
+        gauge(&self.waiting_max, readings.waiting_max);
+        for (reason, count) in &readings.refusals {
+            counter(&self.refusals.get_or_create(&ReasonLabel { reason }), *count);
+        }
         let usage = process::usage();
         self.cpu_seconds.inner().store(usage.cpu.as_secs_f64().to_bits(), Ordering::Relaxed);
         gauge(&self.resident_bytes, usage.resident_bytes);
@@ -392,6 +443,7 @@ mod tests {
             status,
             body_bytes: 0,
             duration: Duration::from_millis(3),
+            waited: Duration::from_millis(1),
             user_agent: None,
         }
     }

@@ -130,6 +130,31 @@ fn the_metrics_count_requests_tokens_and_connections() {
 }
 
 #[test]
+fn the_metrics_show_the_limits_at_the_front_and_what_they_refused() {
+    let database = Cluster::shared().database(SQL);
+    let settings = Settings::new(&database)
+        .set("server-threads", 1)
+        .set("server-max-connections", 4)
+        .set("server-max-waiting", 1);
+    let (settings, port) = with_admin(settings);
+    let server = Server::start(&settings);
+    assert_eq!(metric(port, "goldenkey_client_connections_max"), 4.0);
+    assert_eq!(metric(port, "goldenkey_requests_waiting_max"), 1.0);
+    // Of these, one address may hold three.
+    let mut open: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    eventually("they are counted", &server, || metric(port, "goldenkey_client_connections") == 3.0);
+    let refused = server.connect().send(&Request::get("/todos"));
+    assert!(refused.map_or(true, |got| got.status == 503), "one too many is refused");
+    let reason = |reason: &str| format!("goldenkey_refusals_total{{reason=\"{reason}\"}}");
+    assert_eq!(metric(port, &reason("address_limit")), 1.0);
+    open[0].write(b"GET / HTTP/1.1\r\nno field\r\n\r\n").expect("it reads");
+    assert_eq!(open[0].read("GET").expect("an answer").status, 400);
+    assert_eq!(metric(port, &reason("malformed")), 1.0);
+    assert_eq!(open[1].send(&Request::get("/todos")).expect("an answer").status, 200);
+    assert!(metric(port, "goldenkey_request_queue_seconds_count") >= 1.0);
+}
+
+#[test]
 fn it_answers_while_the_service_is_saturated() {
     let database = Cluster::shared().database(SQL);
     let settings = Settings::new(&database).set("db-pool", 1).set("server-threads", 1);
