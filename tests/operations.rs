@@ -18,6 +18,9 @@ mod resources;
 #[path = "operations/revocation.rs"]
 mod revocation;
 
+#[path = "operations/standby.rs"]
+mod standby;
+
 use std::time::Duration;
 use support::{Connection, Request, Response, Server, Settings, port};
 

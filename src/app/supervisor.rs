@@ -106,6 +106,7 @@ impl Supervisor {
         if !wanted.is_empty() {
             let mut client = self.loader.connect(&self.app)?;
             *wanted |= self.app.reloads().meet_listener(LISTENER_PATIENCE);
+            self.loader.catch_up(&self.app, &mut client)?;
             self.loader.reload(&self.app, *wanted, Some(&mut client))?;
         }
         release(replaced, &self.app);
