@@ -18,6 +18,8 @@ mod resources;
 #[path = "operations/revocation.rs"]
 mod revocation;
 
+#[path = "operations/silence.rs"]
+mod silence;
 #[path = "operations/standby.rs"]
 mod standby;
 

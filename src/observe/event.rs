@@ -99,6 +99,14 @@ pub enum ConnectionEnd {
 }
 
 impl ConnectionEnd {
+    /// All reasons.
+    pub const ALL: [ConnectionEnd; 4] = [
+        ConnectionEnd::Lost,
+        ConnectionEnd::InDoubt,
+        ConnectionEnd::Renewed,
+        ConnectionEnd::Expired,
+    ];
+
     /// The word in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -155,6 +155,28 @@ fn the_metrics_show_the_limits_at_the_front_and_what_they_refused() {
 }
 
 #[test]
+fn every_metric_is_in_the_documentation() {
+    let database = Cluster::shared().database(SQL);
+    let (settings, port) = with_admin(Settings::new(&database));
+    let server = Server::start(&settings);
+    assert_eq!(server.send(&Request::get("/todos")).status, 200);
+    let page = include_str!("../../docs/operations.md");
+    let text = ask(port, "/metrics").text();
+    let shown: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    for name in &shown {
+        assert!(page.contains(&format!("| `{name}` |")), "{name} is not in docs/operations.md");
+    }
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let metrics = rows.filter(|name| {
+        ["pgrst_", "goldenkey_", "process_"].iter().any(|prefix| name.starts_with(prefix))
+    });
+    for name in metrics {
+        assert!(shown.contains(&name), "{name} is in docs/operations.md only");
+    }
+}
+
+#[test]
 fn it_answers_while_the_service_is_saturated() {
     let database = Cluster::shared().database(SQL);
     let settings = Settings::new(&database).set("db-pool", 1).set("server-threads", 1);
