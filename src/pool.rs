@@ -6,7 +6,7 @@
 //! acquisition timeout, and there are never more attempts to connect than workers that
 //! want to.
 
-use crate::config::connection::{ConnectError, Connector};
+use crate::config::connection::{ConnectError, Connector, close_aside};
 use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
 use postgres::Client;
@@ -331,6 +331,9 @@ impl Slot {
     fn close(&mut self, end: ConnectionEnd) {
         if let Some(mut connection) = self.connection.take() {
             connection.end = end;
+            if end == ConnectionEnd::Lost && !connection.client.is_closed() {
+                close_aside(connection);
+            }
         }
     }
 }

@@ -133,6 +133,7 @@ fn the_links_between_documents_lead_somewhere() {
         "ARCHITECTURE.md",
         "docs/getting-started.md",
         "docs/migrating-from-postgrest.md",
+        "docs/operations.md",
         "docs/security-model.md",
         "docs/small-vm.md",
     ];

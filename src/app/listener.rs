@@ -7,7 +7,7 @@ use super::App;
 use super::backoff::Backoff;
 use super::reloads::Wanted;
 use super::revocations::{self, Revocations};
-use crate::config::connection::Connector;
+use crate::config::connection::{Connector, close_aside};
 use crate::observe::Event;
 use crate::query::quote::identifier;
 use postgres::fallible_iterator::FallibleIterator;
@@ -62,7 +62,9 @@ impl Listener {
                     backoff.reset();
                     observer.observe(&Event::ListenerStarted(&self.channel));
                     reloads.listening(self.number);
-                    let Err(error) = self.hear(&mut client) else { return };
+                    let heard = self.hear(&mut client);
+                    close_aside(client);
+                    let Err(error) = heard else { return };
                     was_connected = true;
                     reloads.connecting(self.number);
                     // Whatever ended this connection may have ended the others.

@@ -15,10 +15,15 @@ use postgres::Client;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The oldest PostgreSQL that has what the catalog queries read, as `server_version_num`.
 const SERVER_VERSION_MIN: i32 = 140_000;
+
+/// How long a load waits for a standby to follow its primary, and how often it looks.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(2);
+const CATCH_UP_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Where configurations come from, and where they go.
 pub struct Loader {
@@ -102,15 +107,15 @@ impl Loader {
             .map_err(|error| StartError::new(format_args!("db-uri: {error}")))
     }
 
-    /// Whether a load has to read the database.
-    pub fn needs_database(&self, app: &App, wanted: Wanted) -> bool {
+    /// Whether reading the configuration anew takes the database.
+    pub fn needs_database(&self, app: &App) -> bool {
         let live = app.live();
         let in_file = || {
             self.config().is_ok_and(|(config, _)| {
                 reads_database(&config) || schema_differs(&config, &live.config)
             })
         };
-        wanted.schema || live.schema.is_none() || reads_database(&live.config) || in_file()
+        live.schema.is_none() || reads_database(&live.config) || in_file()
     }
 
     /// Connects for a load.
@@ -136,6 +141,31 @@ impl Loader {
             app.observer().observe(&Event::DatabaseConnected(&version));
         }
         Ok(client)
+    }
+
+    /// Waits until a standby has what the primary had when this was called: a notification
+    /// comes from the primary, often before the standby knows what it is about. A standby
+    /// that does not get there in time, or whose primary is away, is read as it is.
+    pub fn catch_up(&self, app: &App, standby: &mut Client) -> Result<(), LoadError> {
+        if !is_true(standby, "select pg_is_in_recovery()").map_err(LoadError::reading)? {
+            return Ok(());
+        }
+        let config = app.live().config.clone();
+        let primary = self.listener_connector(&config).ok().and_then(|c| c.connect().ok());
+        let position = primary.and_then(|mut primary| {
+            let row =
+                primary.query_typed_one("select pg_current_wal_insert_lsn()::text", &[]).ok()?;
+            row.try_get::<_, String>(0).ok()
+        });
+        let Some(position) = position else { return Ok(()) };
+        let caught_up = format!("select pg_last_wal_replay_lsn() >= '{position}'::pg_lsn");
+        let begun = Instant::now();
+        while begun.elapsed() < CATCH_UP_PATIENCE
+            && !is_true(standby, &caught_up).map_err(LoadError::reading)?
+        {
+            thread::sleep(CATCH_UP_INTERVAL);
+        }
+        Ok(())
     }
 
     /// Loads everything, over a connection of its own.
@@ -177,11 +207,11 @@ impl Loader {
             let read = self.lasting.revocations.read(client, source, app.observer());
             if let Err(error) = read {
                 let error = LoadError::reading(error).about("jwt-revocation-source");
+                app.observer().observe(&Event::ConfigFailed(&error));
                 // Tokens that were revoked must not be taken because the list is missing.
                 if running.schema.is_none() || error.is_loss() {
                     return Err(error);
                 }
-                app.observer().observe(&Event::ConfigFailed(&error));
             }
         }
         if wanted.schema || live.schema.is_none() || schema_differs(&live.config, &running.config) {
@@ -258,6 +288,10 @@ impl Loader {
             other => other.map_err(|(_, error)| error),
         })
     }
+}
+
+fn is_true(client: &mut Client, query: &str) -> Result<bool, postgres::Error> {
+    client.query_typed_one(query, &[])?.try_get(0)
 }
 
 /// Whether the configuration takes something from the database beside the schema cache.

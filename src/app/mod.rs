@@ -110,6 +110,7 @@ impl App {
             denied_claims: live.lasting.revocations.deny_list().len() as u64,
             ready: self.is_ready(),
             dropped_log_lines: self.observer().dropped_log_lines(),
+            ..Readings::default()
         }
     }
 

@@ -98,12 +98,16 @@ impl Supervisor {
 
     fn load(&self, wanted: &mut Wanted) -> Result<(), LoadError> {
         let replaced = self.app.live();
-        if self.loader.needs_database(&self.app, *wanted) {
+        // A configuration that takes nothing from the database need not wait for it.
+        if wanted.config && !self.loader.needs_database(&self.app) {
+            self.loader.reload(&self.app, Wanted::CONFIG, None)?;
+            wanted.config = false;
+        }
+        if !wanted.is_empty() {
             let mut client = self.loader.connect(&self.app)?;
             *wanted |= self.app.reloads().meet_listener(LISTENER_PATIENCE);
+            self.loader.catch_up(&self.app, &mut client)?;
             self.loader.reload(&self.app, *wanted, Some(&mut client))?;
-        } else {
-            self.loader.reload(&self.app, *wanted, None)?;
         }
         release(replaced, &self.app);
         Ok(())

@@ -98,7 +98,7 @@ impl Service {
         let server =
             Server::bind(server_settings(&config)).map_err(|error| cannot_listen(&error))?;
         let admin = admin_address(&config)
-            .map(|listen| Admin::bind(&listen, server.address().clone()))
+            .map(|listen| Admin::bind(&listen, &server))
             .transpose()
             .map_err(|error| cannot_listen(&error))?;
         let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])
@@ -222,6 +222,7 @@ impl Handler for Answers {
             status: exchange.status,
             body_bytes: exchange.body_bytes,
             duration: exchange.duration,
+            waited: exchange.waited,
             user_agent: exchange.user_agent,
         }));
     }

@@ -99,6 +99,14 @@ pub enum ConnectionEnd {
 }
 
 impl ConnectionEnd {
+    /// All reasons.
+    pub const ALL: [ConnectionEnd; 4] = [
+        ConnectionEnd::Lost,
+        ConnectionEnd::InDoubt,
+        ConnectionEnd::Renewed,
+        ConnectionEnd::Expired,
+    ];
+
     /// The word in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -129,6 +137,8 @@ pub struct Access<'a> {
     pub body_bytes: u64,
     /// From the arrival of the request to its answer.
     pub duration: Duration,
+    /// How long of it the request waited for a worker.
+    pub waited: Duration,
     /// The request's `User-Agent`.
     pub user_agent: Option<&'a str>,
 }

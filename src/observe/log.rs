@@ -129,6 +129,7 @@ mod tests {
         status: 200,
         body_bytes: 56,
         duration: Duration::ZERO,
+        waited: Duration::ZERO,
         user_agent: Some("curl/7.64.0"),
     };
 

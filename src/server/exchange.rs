@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// First allocation for a body, whatever length its request promises.
 const BODY_FIRST_ALLOCATION_BYTES: usize = 64 << 10;
@@ -120,6 +120,7 @@ impl Service {
             peer: log.peer,
             user_agent: log.user_agent.as_deref(),
             role,
+            waited: log.waited,
         });
     }
 
@@ -196,6 +197,7 @@ struct LogFields {
     peer: Option<IpAddr>,
     user_agent: Option<String>,
     arrived: Instant,
+    waited: Duration,
     cancel: Option<Arc<Cancel>>,
 }
 
@@ -210,6 +212,7 @@ impl LogFields {
             peer: slot.map_or_else(own_peer, |slot| slot.peer),
             user_agent: user_agent.map(|h| h.value.as_str().to_owned()),
             arrived: slot.map_or_else(Instant::now, |slot| slot.arrived),
+            waited: slot.map_or(Duration::ZERO, |slot| slot.waited),
             cancel: slot.map(|slot| slot.cancel.clone()),
         }
     }

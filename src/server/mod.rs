@@ -32,6 +32,7 @@ mod process;
 mod settings;
 mod shutdown;
 mod slots;
+mod statistics;
 mod workers;
 
 pub use admin::Admin;
@@ -39,6 +40,7 @@ pub use limits::Limits;
 pub use listener::Address;
 pub use settings::{Listen, Settings};
 pub use shutdown::Shutdown;
+pub use statistics::Statistics;
 
 use crate::http::{Request, Response};
 use exchange::Service;
@@ -84,6 +86,8 @@ pub struct Exchange<'a> {
     pub body_bytes: u64,
     /// From the arrival of the request to its answer.
     pub duration: Duration,
+    /// How long of it the request waited for a worker.
+    pub waited: Duration,
     /// The client's address; `None` on a Unix socket.
     pub peer: Option<IpAddr>,
     /// The `User-Agent` of the request.
@@ -98,6 +102,7 @@ pub struct Server {
     settings: Settings,
     listener: Listener,
     shutdown: Shutdown,
+    statistics: Arc<Statistics>,
 }
 
 impl Server {
@@ -117,12 +122,17 @@ impl Server {
                 ),
             ));
         }
-        Ok(Server { settings, listener, shutdown: Shutdown::default() })
+        Ok(Server { settings, listener, shutdown: Shutdown::default(), statistics: Arc::default() })
     }
 
     /// The address that clients connect to, with the port that was given by the system.
     pub fn address(&self) -> &Address {
         self.listener.address()
+    }
+
+    /// What the gate holds and refuses, once it runs.
+    pub fn statistics(&self) -> Arc<Statistics> {
+        self.statistics.clone()
     }
 
     /// A handle that ends [`Server::run`] from any thread.
@@ -142,7 +152,7 @@ impl Server {
 
     /// tiny_http listens itself.
     fn run_direct(self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let Server { settings, listener, shutdown } = self;
+        let Server { settings, listener, shutdown, .. } = self;
         let listener = Arc::new(listener);
         let service = Service { handler, body_max_bytes: settings.body_max_bytes, slots: None };
         let source = listener.clone();
@@ -159,7 +169,7 @@ impl Server {
 
     /// tiny_http listens on a private socket, to which the gate connects.
     fn run_with_gate(self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let Server { settings, listener, shutdown } = self;
+        let Server { settings, listener, shutdown, statistics } = self;
         let private = Arc::new(PrivateSocket::new()?);
         let slots = Arc::new(Slots::new(gate::link_count(settings.threads)));
         let service = Service {
@@ -170,13 +180,16 @@ impl Server {
         let source = private.clone();
         let source = Box::new(move || source.listener().map(tiny_http::Listener::from));
         let workers = Workers::start(source, settings.threads, service)?;
+        let limits = process::fit(settings.limits, settings.threads);
+        statistics.set_limits(limits.connections_max, limits.queue_max);
         let parts = gate::Parts {
             listener: Arc::new(listener),
             private: private.clone(),
             revive: Arc::new(workers.reviver()),
             slots,
             handler,
-            limits: process::fit(settings.limits, settings.threads),
+            limits,
+            statistics,
             body_max_bytes: settings.body_max_bytes,
             shutdown: shutdown.clone(),
             shutdown_timeout: settings.shutdown_timeout,

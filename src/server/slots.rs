@@ -4,7 +4,7 @@
 use crate::cancel::Cancel;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a request of the gate itself names instead of a slot: it asks for any answer.
 pub(super) const PROBE_SLOT: &str = "probe";
@@ -23,6 +23,8 @@ pub(super) struct Slot {
     pub(super) version: u8,
     /// When the request began to arrive.
     pub(super) arrived: Instant,
+    /// How long it waited for a worker.
+    pub(super) waited: Duration,
     /// Cancelled when the client leaves.
     pub(super) cancel: Arc<Cancel>,
     /// Values of fields that tiny_http cannot carry, with the index of their field.

@@ -102,6 +102,8 @@ fn status_of(code: &str, message: &str, authenticated: bool) -> u16 {
     match code {
         "23503" | "23505" => 409,
         "25006" => 405,
+        // The same on a standby, where the transaction is not even begun.
+        "0A000" if message.starts_with("cannot set transaction read-write mode") => 405,
         "21000" if message.ends_with("requires a WHERE clause") => 400,
         "21000" => 500,
         "22023" if is_unknown_role(message) => 401,

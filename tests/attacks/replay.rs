@@ -21,7 +21,10 @@ fn a_cached_token_expires_like_any_other() {
     assert!(expired.is_some(), "the cached token still works");
     for _ in 0..3 {
         let got = assert_refused(&server, "an expired token", &expiring);
-        assert_eq!((got.code().as_str(), &got.json()["message"]), ("PGRST303", &json!("JWT expired")));
+        assert_eq!(
+            (got.code().as_str(), &got.json()["message"]),
+            ("PGRST303", &json!("JWT expired"))
+        );
     }
 }
 

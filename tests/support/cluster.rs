@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::{Client, NoTls};
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -77,13 +78,21 @@ impl Cluster {
         cluster
     }
 
-    fn initdb(&self) {
+    fn make_folders(&self) {
         for folder in [self.data(), self.socket_folder()] {
             fs::create_dir(&folder).expect("the cluster's folder is ours");
             if let Some((user, group)) = process::unprivileged_user() {
                 std::os::unix::fs::chown(&folder, Some(user), Some(group)).expect("we are root");
             }
+            let private = fs::Permissions::from_mode(0o700);
+            if folder == self.data() {
+                fs::set_permissions(&folder, private).expect("the folder is ours");
+            }
         }
+    }
+
+    fn initdb(&self) {
+        self.make_folders();
         let run = |locale: &str| {
             self.program("initdb")
                 .arg("-D")
@@ -107,6 +116,33 @@ impl Cluster {
             output = run("C");
         }
         assert!(output.status.success(), "initdb failed:\n{}", text_of(&output));
+    }
+
+    /// A running standby that streams from this cluster.
+    ///
+    /// # Panics
+    /// With PostgreSQL's own words when it cannot be made or started.
+    pub fn standby(&self) -> Cluster {
+        let standby = Cluster {
+            folder: janitor::new_folder("standby"),
+            settings: self.settings.clone(),
+            postmaster: Mutex::new(None),
+            templates: Mutex::new(HashMap::new()),
+            databases: AtomicU32::new(0),
+        };
+        standby.make_folders();
+        let output = self
+            .program("pg_basebackup")
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-U", "postgres"])
+            .arg("-h")
+            .arg(self.socket_folder())
+            .arg("-D")
+            .arg(standby.data())
+            .output()
+            .expect("pg_basebackup can be run");
+        assert!(output.status.success(), "pg_basebackup failed:\n{}", text_of(&output));
+        standby.boot();
+        standby
     }
 
     /// Starts the stopped or crashed cluster, and waits until it takes connections.
@@ -135,6 +171,15 @@ impl Cluster {
                 .then_some(!exited)
         });
         assert!(ready == Some(true), "PostgreSQL did not start:\n{}", self.log());
+    }
+
+    /// Lets the role `authenticator` in with its password only, from now on.
+    pub fn require_password(&self) {
+        let file = self.data().join("pg_hba.conf");
+        let rules = fs::read_to_string(&file).expect("the cluster's folder is ours");
+        fs::write(&file, format!("local all authenticator scram-sha-256\n{rules}"))
+            .expect("the cluster's folder is ours");
+        self.sql("postgres", "select pg_reload_conf()");
     }
 
     /// Ends the cluster at once, as a fast shutdown does: connections are closed.

@@ -37,6 +37,19 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     super::wait_for(limit, || child.try_wait().expect("a child can be waited for"))
 }
 
+/// Sets how many files a process may have open, from now on.
+pub fn limit_open_files(pid: u32, count: u64) {
+    let pid = libc::pid_t::try_from(pid).expect("a process id fits pid_t");
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both pointers are to structures of the type that prlimit() takes.
+    let done = unsafe {
+        libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &mut limit);
+        limit.rlim_cur = count;
+        libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut())
+    };
+    assert_eq!(done, 0, "the limit can be set");
+}
+
 /// The direct children of a process.
 pub fn children(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").expect("/proc is readable");

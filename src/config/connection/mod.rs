@@ -20,6 +20,7 @@
 //! alternative names, and parameters for Kerberos, revocation lists and encrypted keys are
 //! refused.
 
+mod aside;
 mod connector;
 mod keyword;
 mod parameters;
@@ -31,6 +32,7 @@ mod tests;
 mod tls;
 mod uri;
 
+pub use aside::close_aside;
 pub use connector::{ConnectError, Connector};
 pub use settings::{ConnectionSettings, SslMode, TargetSession};
 

@@ -9,8 +9,10 @@ mod reserve;
 
 use super::listener::{Address, Listener};
 use super::settings::{Listen, Settings};
+use super::{Server, Statistics};
 use crate::app::App;
 use crate::http::{Body, Response};
+use crate::observe::Readings;
 use exchange::{read_path, send};
 use reserve::Reserve;
 use socket2::{SockAddr, Socket, Type};
@@ -43,6 +45,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub struct Admin {
     listener: Listener,
     service: Address,
+    statistics: Arc<Statistics>,
 }
 
 /// A running admin server. Dropping it ends it.
@@ -59,13 +62,17 @@ struct Shared {
 }
 
 impl Admin {
-    /// Binds the address; `service` is where the service itself listens.
+    /// Binds the address for the admin server of `server`.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub fn bind(listen: &Listen, service: Address) -> io::Result<Admin> {
+    pub fn bind(listen: &Listen, server: &Server) -> io::Result<Admin> {
         let settings = Settings { listen: listen.clone(), ..Settings::default() };
-        Ok(Admin { listener: Listener::bind(&settings)?, service })
+        Ok(Admin {
+            listener: Listener::bind(&settings)?,
+            service: server.address().clone(),
+            statistics: server.statistics(),
+        })
     }
 
     /// The address that clients connect to.
@@ -82,7 +89,11 @@ impl Admin {
         let mut running = RunningAdmin { shared: shared.clone(), threads: Vec::new() };
         for number in 0..THREADS {
             let shared = shared.clone();
-            let routes = Routes { app: app.clone(), service: self.service.clone() };
+            let routes = Routes {
+                app: app.clone(),
+                service: self.service.clone(),
+                statistics: self.statistics.clone(),
+            };
             let mut reserve = Reserve::new()?;
             let thread = thread::Builder::new().name(format!("admin {number}"));
             let life = move || shared.serve(&routes, &mut reserve);
@@ -140,6 +151,7 @@ fn answer(socket: &Socket, routes: &Routes) -> io::Result<()> {
 struct Routes {
     app: Arc<App>,
     service: Address,
+    statistics: Arc<Statistics>,
 }
 
 impl Routes {
@@ -152,7 +164,7 @@ impl Routes {
             "/ready" => status(if self.app.is_ready() { 200 } else { 503 }),
             "/metrics" => {
                 let metrics = self.app.observer().metrics();
-                text("text/plain; charset=utf-8", metrics.to_text(&self.app.readings()))
+                text("text/plain; charset=utf-8", metrics.to_text(&self.readings()))
             }
             "/schema_cache" => match &self.app.live().schema {
                 Some(schema) => match serde_json::to_string(&**schema) {
@@ -162,6 +174,18 @@ impl Routes {
                 None => status(503),
             },
             _ => status(404),
+        }
+    }
+
+    fn readings(&self) -> Readings {
+        let gate = &self.statistics;
+        Readings {
+            client_connections: gate.connections() as u64,
+            client_connections_max: gate.connections_max() as u64,
+            waiting: gate.waiting() as u64,
+            waiting_max: gate.waiting_max() as u64,
+            refusals: gate.incidents().collect(),
+            ..self.app.readings()
         }
     }
 

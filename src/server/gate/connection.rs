@@ -90,6 +90,8 @@ pub(super) struct Pending {
     /// Whether the body exceeds its limit and is only skipped.
     pub(super) too_large: bool,
     pub(super) arrived: Instant,
+    /// When it was whole and could have gone to a worker.
+    pub(super) submitted: Instant,
     pub(super) cancel: Arc<Cancel>,
 }
 

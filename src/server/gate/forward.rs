@@ -24,6 +24,7 @@ impl Gate {
         body: Cow<'_, [u8]>,
     ) {
         let (limits, now) = (&self.parts.limits, self.now);
+        request.submitted = now;
         let Some(connection) = self.connections.get_mut(key) else { return };
         let link = if self.queue.len() == 0 { self.links.take_idle() } else { None };
         if let Some(link) = link {
@@ -51,6 +52,7 @@ impl Gate {
             peer: connection.peer,
             version: request.head.version,
             arrived: request.arrived,
+            waited: self.now.saturating_duration_since(request.submitted),
             cancel: request.cancel.clone(),
             texts: std::mem::take(&mut request.head.texts),
             withdrawn: None,

@@ -95,6 +95,7 @@ impl Report {
             peer: self.peer,
             user_agent: self.user_agent.as_deref(),
             role: None,
+            waited: Duration::ZERO,
         });
     }
 }

@@ -32,10 +32,12 @@ mod tally;
 
 pub use fault::Fault;
 pub(super) use private::PrivateSocket;
+pub(super) use tally::Incident;
 
 use super::limits::Limits;
 use super::listener::Listener;
 use super::slots::Slots;
+use super::statistics::Statistics;
 use super::{Handler, Shutdown};
 use connection::{Connection, Watched};
 use helper::Helper;
@@ -70,6 +72,7 @@ pub(super) struct Parts {
     pub(super) revive: Arc<dyn Fn() + Send + Sync>,
     pub(super) slots: Arc<Slots>,
     pub(super) handler: Arc<dyn Handler>,
+    pub(super) statistics: Arc<Statistics>,
     pub(super) limits: Limits,
     pub(super) body_max_bytes: usize,
     pub(super) shutdown: Shutdown,

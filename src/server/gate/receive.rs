@@ -165,6 +165,7 @@ impl Gate {
             received: 0,
             too_large: false,
             arrived: self.now,
+            submitted: self.now,
             cancel: Arc::new(Cancel::default()),
             head,
         };

@@ -26,11 +26,13 @@ impl Gate {
     /// Counts an incident, to be logged soon.
     pub(super) fn count(&mut self, incident: Incident) {
         self.tally.count(incident);
+        self.parts.statistics.count(incident);
         self.next_sweep = self.next_sweep.min(self.now + SWEEP_INTERVAL);
     }
 
     /// Ends what has taken too long.
     pub(super) fn sweep(&mut self) {
+        self.parts.statistics.set(self.connections.len(), self.queue.len());
         self.resume_accepting();
         if self.now < self.next_sweep {
             return;

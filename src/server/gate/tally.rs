@@ -8,7 +8,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Something that clients do in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Incident {
+pub(in crate::server) enum Incident {
     /// The limit of connections in all refused one.
     ConnectionLimit,
     /// The limit of connections an address refused one.
@@ -27,6 +27,36 @@ pub(super) enum Incident {
     Overload,
     /// A client left before it was answered.
     Gone,
+}
+
+impl Incident {
+    /// All of them, in their order.
+    pub(in crate::server) const ALL: [Incident; 9] = [
+        Incident::ConnectionLimit,
+        Incident::AddressLimit,
+        Incident::AcceptFailed,
+        Incident::Refused,
+        Incident::SlowSender,
+        Incident::SlowReader,
+        Incident::Evicted,
+        Incident::Overload,
+        Incident::Gone,
+    ];
+
+    /// The word in metrics.
+    pub(in crate::server) fn label(self) -> &'static str {
+        match self {
+            Incident::ConnectionLimit => "connection_limit",
+            Incident::AddressLimit => "address_limit",
+            Incident::AcceptFailed => "accept_failed",
+            Incident::Refused => "malformed",
+            Incident::SlowSender => "slow_sender",
+            Incident::SlowReader => "slow_reader",
+            Incident::Evicted => "evicted",
+            Incident::Overload => "overload",
+            Incident::Gone => "client_gone",
+        }
+    }
 }
 
 /// Incidents, with the words for each.

@@ -1,0 +1,112 @@
+//! Reloads by signal.
+
+use super::{SQL, eventually, metric, with_admin};
+use crate::support::process::Signal;
+use crate::support::{Cluster, Request, Server, Settings, jwt};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+#[test]
+fn no_request_is_lost_during_reloads() {
+    let database = Cluster::shared().database(SQL);
+    let (settings, admin) = with_admin(Settings::new(&database));
+    let server = Server::start(&settings);
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let loads = || metric(admin, "pgrst_schema_cache_loads_total{status=\"SUCCESS\"}");
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let (server, done, answered) = (&server, &done, &answered);
+            scope.spawn(move || {
+                let mut connection = server.connect();
+                let request = match client % 2 {
+                    0 => Request::get("/todos"),
+                    _ => Request::get("/todos").bearer(&jwt::for_role("reader")),
+                };
+                while !done.load(Ordering::Relaxed) {
+                    let got = connection.send(&request).expect("the connection stays");
+                    assert_eq!(got.status, 200, "{}", got.text());
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 1..=5 {
+            for signal in [Signal::User1, Signal::User2] {
+                server.signal(signal);
+            }
+            let wanted = answered.load(Ordering::Relaxed) + 20;
+            eventually("requests are answered meanwhile", &server, || {
+                answered.load(Ordering::Relaxed) >= wanted && loads() > f64::from(round)
+            });
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn verified_tokens_outlive_a_reload_that_changes_nothing_about_them() {
+    let database = Cluster::shared().database(SQL);
+    let (settings, admin) = with_admin(Settings::new(&database));
+    let server = Server::start(&settings);
+    let request = Request::get("/todos").bearer(&jwt::for_role("reader"));
+    assert_eq!(server.send(&request).status, 200);
+    let from = server.log().len();
+    server.signal(Signal::User1);
+    server.wait_for_log(from, "Schema cache loaded");
+    assert_eq!(server.send(&request).status, 200);
+    assert_eq!(metric(admin, "pgrst_jwt_cache_hits_total"), 1.0);
+}
+
+#[test]
+fn a_setting_that_needs_a_restart_is_named() {
+    let database = Cluster::shared().database(SQL);
+    let settings = Settings::new(&database).set("db-pool", 2);
+    let server = Server::start(&settings);
+    server.rewrite(&settings.set("db-pool", 3).set("db-max-rows", 1));
+    server.signal(Signal::User2);
+    server.wait_for_log(0, "db-pool changes only with a restart");
+    assert!(!server.log().contains("db-max-rows changes only"));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_said_and_kept_out() {
+    let database = Cluster::shared().database(SQL);
+    let settings = Settings::new(&database);
+    let server = Server::start(&settings);
+    server.rewrite(&settings.set("db-tx-end", "perhaps"));
+    server.signal(Signal::User2);
+    server.wait_for_log(0, "Failed reloading config: ");
+    assert_eq!(server.send(&Request::get("/todos")).status, 200);
+}
+
+#[test]
+fn values_in_the_database_that_cannot_be_used_do_not_replace_what_worked() {
+    let database = Cluster::shared().database(SQL);
+    let set = |value: &str| {
+        database.sql(&format!(
+            "alter role authenticator in database \"{}\" set pgrst.{value}",
+            database.name
+        ));
+    };
+    set("db_max_rows = '0'");
+    let server = Server::start(&Settings::new(&database));
+    let rows = || server.send(&Request::get("/todos")).json().as_array().map(Vec::len);
+    assert_eq!(rows(), Some(0));
+    set("db_tx_end = 'perhaps'");
+    server.signal(Signal::User2);
+    server.wait_for_log(0, "Failed reloading config: ");
+    assert_eq!(rows(), Some(0));
+}
+
+#[test]
+fn a_changed_configuration_alone_is_taken_without_the_database() {
+    let cluster = Cluster::start();
+    let database = cluster.database(SQL);
+    let settings = Settings::new(&database).set("db-config", false);
+    let server = Server::start(&settings);
+    cluster.stop();
+    server.rewrite(&settings.set("server-trace-header", "X-Trace"));
+    let from = server.log().len();
+    server.signal(Signal::User2);
+    server.wait_for_log(from, "Config reloaded");
+    let got = server.send(&Request::get("/todos").header("X-Trace", "7"));
+    assert_eq!((got.status, got.header("X-Trace")), (503, Some("7")));
+}

@@ -1,0 +1,34 @@
+//! What the process uses when nothing happens.
+
+use super::SQL;
+use crate::support::process::stat_field;
+use crate::support::{Cluster, Request, Server, Settings};
+use std::time::Duration;
+
+/// Context switches of all threads of a process so far.
+fn switches(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let of_task = |task: std::fs::DirEntry| -> u64 {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let lines = status.lines().filter(|line| line.contains("ctxt_switches:"));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+    };
+    tasks.filter_map(Result::ok).map(of_task).sum()
+}
+
+#[test]
+fn an_idle_server_sleeps() {
+    let database = Cluster::shared().database(SQL);
+    let server = Server::start(&Settings::new(&database));
+    assert_eq!(server.send(&Request::get("/todos")).status, 200);
+    // What the start and the request have left to do is done.
+    std::thread::sleep(Duration::from_secs(2));
+    let before = switches(server.pid());
+    std::thread::sleep(Duration::from_secs(8));
+    let woken = switches(server.pid()) - before;
+    // A ping and a look at idle connections may fall into this time; a timer of a second
+    // would show eight times.
+    assert!(woken <= 6, "woken {woken} times in 8 seconds");
+    let ticks = stat_field(server.pid(), 14).expect("it runs");
+    assert!(ticks < 1000, "{ticks} ticks");
+}
