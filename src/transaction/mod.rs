@@ -12,7 +12,7 @@ pub use failure::{Failure, error_of};
 pub use prelude::{Prelude, PreludeSettings};
 pub use statements::StatementCache;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, CancelGuard};
 use crate::error::Result;
 use crate::pool::Connection;
 use crate::query::{Column, Sql, Statement};
@@ -101,11 +101,11 @@ impl Transaction<'_> {
     ) -> Result<Outcome, Aborted> {
         let preparing = self.write(connection, message);
         connection.in_doubt = true;
-        let answer = self.send(connection, message);
+        let (answer, cancelled) = self.send(connection, message);
         // Bodies can be large; they need not be held while the answer is presented.
         message.clear();
         message.shrink_to(KEPT_MESSAGE_BYTES);
-        match answer {
+        let result = match answer {
             Ok(messages) => {
                 if let Some((key, number)) = preparing {
                     connection.statements.prepared(&key, number);
@@ -129,9 +129,10 @@ impl Transaction<'_> {
         &self,
         connection: &mut Connection,
         message: &str,
-    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let _guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
-        connection.client.simple_query(message)
+    ) -> (Result<Vec<SimpleQueryMessage>, postgres::Error>, bool) {
+        let guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
+        let answer = connection.client.simple_query(message);
+        (answer, guard.is_some_and(CancelGuard::finish))
     }
 
     /// Writes the message; gives the key and number of a statement that it prepares.
@@ -140,7 +141,11 @@ impl Transaction<'_> {
         if let Some(eviction) = connection.statements.eviction() {
             out.push_str(&eviction);
             out.push(';');
-        }
+        };
+        // A cancellation may still be on its way, and would hit the next request; also when it
+        // has hit, since PostgreSQL signals a session and its process group, which is the same.
+        connection.in_doubt |= cancelled;
+        result
         out.push_str(match (self.isolation, self.read_only) {
             (IsolationLevel::ReadCommitted, true) => {
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
