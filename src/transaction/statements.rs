@@ -25,6 +25,8 @@ pub struct StatementCache {
     /// Statements that were sent to be prepared in a message that failed.
     orphans: usize,
     clock: u64,
+    /// Whether nothing is prepared any more.
+    retired: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,9 @@ impl StatementCache {
     /// How to run the statement of this key. After [`Use::Prepare`] the outcome must be
     /// told with [`prepared`](Self::prepared) or [`failed`](Self::failed).
     pub fn plan_use(&mut self, key: &str) -> Use {
+        if self.retired {
+            return Use::Inline;
+        }
         self.clock += 1;
         if let Some(prepared) = self.prepared.get_mut(key) {
             prepared.used_at = self.clock;
@@ -73,6 +78,13 @@ impl StatementCache {
     /// there is unknown; its number is not used again.
     pub fn failed(&mut self) {
         self.orphans += 1;
+    }
+
+    /// Gives up all statements for good: something else in the session interferes with them.
+    pub fn retire(&mut self) {
+        self.retired = true;
+        self.prepared.clear();
+        self.orphans = MAX_ORPHANS;
     }
 
     /// SQL that makes room, to be run before the next use; `None` when there is room.
@@ -133,6 +145,20 @@ mod tests {
         assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE ALL"));
         assert_eq!(cache.eviction(), None);
         assert_eq!(cache.plan_use("a"), Use::Prepare(2));
+    }
+
+    #[test]
+    fn a_retired_cache_prepares_nothing_more() {
+        let mut cache = StatementCache::default();
+        cache.plan_use("a");
+        cache.plan_use("a");
+        cache.prepared("a", 1);
+        cache.retire();
+        assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE ALL"));
+        assert_eq!(cache.eviction(), None);
+        for _ in 0..3 {
+            assert_eq!(cache.plan_use("a"), Use::Inline);
+        }
     }
 
     #[test]
