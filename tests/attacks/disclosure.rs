@@ -55,20 +55,25 @@ fn no_header_from_sql_breaks_out_of_its_line() {
         json!([{"X-A": "1\u{2028}\u{85}X-Evil: 2"}]),
     ] {
         let text = headers.to_string();
-        let got = server.send(&Request::post("/rpc/with_headers", json!({"headers": text}).to_string()));
+        let got =
+            server.send(&Request::post("/rpc/with_headers", json!({"headers": text}).to_string()));
         let clean = got.headers.iter().all(|(name, _)| !name.to_lowercase().contains("evil"));
         assert!(clean, "{headers}: {:?}", got.headers);
         assert!(matches!(got.status, 200 | 500), "{headers}: {}", got.text());
         let pair = headers[0].clone();
         let detail = json!({"status": 400, "headers": pair}).to_string();
-        let got = server.send(&Request::post("/rpc/raise_custom", json!({"detail": detail}).to_string()));
+        let got =
+            server.send(&Request::post("/rpc/raise_custom", json!({"detail": detail}).to_string()));
         let clean = got.headers.iter().all(|(name, _)| !name.to_lowercase().contains("evil"));
         assert!(clean, "{headers}: {:?}", got.headers);
     }
     // Framing is the server's own business.
-    for (name, value) in [("Content-Length", "1"), ("Transfer-Encoding", "chunked"), ("Connection", "upgrade")] {
+    for (name, value) in
+        [("Content-Length", "1"), ("Transfer-Encoding", "chunked"), ("Connection", "upgrade")]
+    {
         let text = json!([{name: value}]).to_string();
-        let got = server.send(&Request::post("/rpc/with_headers", json!({"headers": text}).to_string()));
+        let got =
+            server.send(&Request::post("/rpc/with_headers", json!({"headers": text}).to_string()));
         assert_ne!(got.header(name), Some(value), "{:?}", got.headers);
     }
 }
@@ -90,7 +95,9 @@ fn no_text_of_the_client_makes_a_header_or_a_line_of_the_log() {
         format!("/rpc/raise_text?state=53400&message={evil}"),
         format!("/rpc/raise_text?state=PT500&message=%1B%5B31mred%1B%5B0m%C2%9B31m{evil}"),
     ] {
-        for request in [Request::get(&target), Request::new("OPTIONS", &target), Request::new("HEAD", &target)] {
+        for request in
+            [Request::get(&target), Request::new("OPTIONS", &target), Request::new("HEAD", &target)]
+        {
             let got = server.send(&request.header("X-Trace", "t"));
             assert!(got.header("X-Evil").is_none(), "{target}: {:?}", got.headers);
         }
@@ -104,7 +111,10 @@ fn no_text_of_the_client_makes_a_header_or_a_line_of_the_log() {
     server.send(&Request::get("/notes").header("User-Agent", quotes));
     server.send(&Request::get("/notes?a=\u{9b}31m\"x\""));
     let log = server.log();
-    assert!(!log.lines().any(|line| line.starts_with("forged") || line.starts_with("X-Evil")), "{log}");
+    assert!(
+        !log.lines().any(|line| line.starts_with("forged") || line.starts_with("X-Evil")),
+        "{log}"
+    );
     let control = log.chars().find(|c| c.is_control() && *c != '\n');
     assert_eq!(control, None, "a control character is in the log:\n{log:?}");
     let agent = log.lines().find(|line| line.contains("200 0")).expect("the request is in the log");
@@ -130,8 +140,22 @@ fn an_error_tells_nothing_of_the_statement_behind_it() {
     ] {
         let answer = raw(&server, &Request::get(target));
         for secret in [
-            "SELECT", "select 1", "pgrst_", "json_agg", "set_config", "EXECUTE", "PREPARE", "secret_",
-            "PL/pgSQL", "CONTEXT", "LINE ", "src/", ".rs", "authenticator", jwt::SECRET, &database.name,
+            "SELECT",
+            "select 1",
+            "pgrst_",
+            "json_agg",
+            "set_config",
+            "EXECUTE",
+            "PREPARE",
+            "secret_",
+            "PL/pgSQL",
+            "CONTEXT",
+            "LINE ",
+            "src/",
+            ".rs",
+            "authenticator",
+            jwt::SECRET,
+            &database.name,
         ] {
             let own = target.contains(secret);
             assert!(own || !answer.contains(secret), "{target} shows {secret:?}:\n{answer}");
@@ -141,13 +165,16 @@ fn an_error_tells_nothing_of_the_statement_behind_it() {
 
 #[test]
 fn secrets_of_the_configuration_are_not_in_the_log() {
-    let (_database, server) = start(SCHEMA, |s| s.set("log-level", "debug").set("app.settings.key", "a key of the app"));
+    let (_database, server) =
+        start(SCHEMA, |s| s.set("log-level", "debug").set("app.settings.key", "a key of the app"));
     let token = jwt::for_role("ann");
     server.send(&Request::get("/notes").bearer(&token));
     server.send(&Request::get("/nothing").bearer(&token));
     server.send(&Request::get("/notes").bearer(&format!("{token}x")));
     let log = server.log();
-    for secret in [jwt::SECRET, "a key of the app", &token, token.rsplit('.').next().expect("a signature")] {
+    for secret in
+        [jwt::SECRET, "a key of the app", &token, token.rsplit('.').next().expect("a signature")]
+    {
         assert!(!log.contains(secret), "{secret:?} is in the log:\n{log}");
     }
 }
@@ -166,7 +193,15 @@ fn tokens_of_every_wrong_kind_get_one_answer() {
         json!([1]),
     ]
     .iter()
-    .map(|claims| server.send(&Request::get("/notes").bearer(&jwt::sign(&json!({"alg": "HS256"}), claims, &key))).text())
+    .map(|claims| {
+        server
+            .send(&Request::get("/notes").bearer(&jwt::sign(
+                &json!({"alg": "HS256"}),
+                claims,
+                &key,
+            )))
+            .text()
+    })
     .collect();
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
 }

@@ -89,7 +89,8 @@ impl Somebody {
         match random.next(ROLES.len() + 1) {
             4 => Somebody { claims: json!({"role": "web_anon"}), token: None },
             role => {
-                let claims = json!({"role": ROLES[role], "sub": format!("{}-{number}", ROLES[role])});
+                let claims =
+                    json!({"role": ROLES[role], "sub": format!("{}-{number}", ROLES[role])});
                 Somebody { token: Some(jwt::token(&claims)), claims }
             }
         }
@@ -119,7 +120,8 @@ struct Client<'a> {
 }
 
 /// Answers that tell of a killed or cancelled query, or of a pool that is all in use.
-const DISTURBED: [&str; 7] = ["57014", "57P01", "PGRST001", "PGRST000", "PGRST003", "08007", "57P03"];
+const DISTURBED: [&str; 7] =
+    ["57014", "57P01", "PGRST001", "PGRST000", "PGRST003", "08007", "57P03"];
 
 impl Client<'_> {
     fn step(&mut self) {
@@ -164,7 +166,8 @@ impl Client<'_> {
             _ => request,
         };
         let got = self.send(&somebody.asks(request));
-        let expected = got.status == 201 || got.code() == "23503" || DISTURBED.contains(&got.code().as_str());
+        let expected =
+            got.status == 201 || got.code() == "23503" || DISTURBED.contains(&got.code().as_str());
         assert!(expected, "{} {}", got.status, got.text());
     }
 
@@ -230,8 +233,13 @@ fn every_answer_is_that_of_its_own_token() {
                 let random = Random(seed.wrapping_mul(2 * index as u64 + 3) | 1);
                 let (server, identified) = (&server, &identified);
                 scope.spawn(move || {
-                    let mut client =
-                        Client { server, random, connection: None, number: index * STEPS, identified };
+                    let mut client = Client {
+                        server,
+                        random,
+                        connection: None,
+                        number: index * STEPS,
+                        identified,
+                    };
                     (0..STEPS).for_each(|_| client.step());
                 })
             })
@@ -262,7 +270,10 @@ fn every_answer_is_that_of_its_own_token() {
 fn a_late_cancellation_never_hits_the_next_request_of_its_connection() {
     let (_database, server) = start_small(1);
     let mut random = Random(seed() | 1);
-    let victim = Somebody { claims: json!({"role": "bob", "sub": "b"}), token: Some(jwt::token(&json!({"role": "bob", "sub": "b"}))) };
+    let victim = Somebody {
+        claims: json!({"role": "bob", "sub": "b"}),
+        token: Some(jwt::token(&json!({"role": "bob", "sub": "b"}))),
+    };
     let request = victim.asks(Request::get("/rpc/nap?seconds=0.004"));
     for _ in 0..150 {
         let mut leaving = TcpStream::connect(("127.0.0.1", server.port)).expect("it listens");
@@ -308,7 +319,10 @@ fn the_next_request_after_each_disturbance_is_its_own() {
                 asking.join().expect("no panic")
             });
             assert!(got.status >= 500, "{how}: {} {}", got.status, got.text());
-            let bob = Somebody { claims: json!({"role": "bob", "sub": "b"}), token: Some(jwt::token(&json!({"role": "bob", "sub": "b"}))) };
+            let bob = Somebody {
+                claims: json!({"role": "bob", "sub": "b"}),
+                token: Some(jwt::token(&json!({"role": "bob", "sub": "b"}))),
+            };
             for somebody in [Somebody { claims: json!({"role": "web_anon"}), token: None }, bob] {
                 let got = server.send(&somebody.asks(whoami()));
                 assert_eq!(got.status, 200, "{how}: {}", got.text());

@@ -17,7 +17,10 @@ fn of_two_authorization_headers_only_the_first_counts() {
     // As recorded from PostgREST: never the second one.
     assert_eq!(role(&server, &whoami().bearer(&ann).bearer(&bob)), "ann");
     assert_eq!(role(&server, &whoami().bearer(&bob).bearer(&ann)), "bob");
-    assert_eq!(role(&server, &whoami().header("authorization", "Basic eDp5").bearer(&bob)), "web_anon");
+    assert_eq!(
+        role(&server, &whoami().header("authorization", "Basic eDp5").bearer(&bob)),
+        "web_anon"
+    );
     assert_eq!(role(&server, &whoami().header("AUTHORIZATION", "").bearer(&bob)), "web_anon");
     let forged = jwt::sign(&json!({"alg": "HS256"}), &json!({"role": "bob"}), &[b'x'; 40]);
     let got = server.send(&whoami().bearer(&forged).bearer(&ann));
@@ -112,10 +115,33 @@ fn a_token_names_no_role_that_the_server_may_not_enter() {
     );
     let long = "ann".repeat(100);
     for name in [
-        "stranger", "postgres", "pg_read_all_data", "pg_signal_backend", "none", "NONE", "None",
-        "public", "session_user", "current_user", "default", "", " ", " ann", "ann ", "ANN",
-        "\"ann\"", "'ann'", "ann\0", "\0ann", "ann\0bob", "ann; set role bob", "ann'; --",
-        "ann\\", "\\'", "o\"dd", &long,
+        "stranger",
+        "postgres",
+        "pg_read_all_data",
+        "pg_signal_backend",
+        "none",
+        "NONE",
+        "None",
+        "public",
+        "session_user",
+        "current_user",
+        "default",
+        "",
+        " ",
+        " ann",
+        "ann ",
+        "ANN",
+        "\"ann\"",
+        "'ann'",
+        "ann\0",
+        "\0ann",
+        "ann\0bob",
+        "ann; set role bob",
+        "ann'; --",
+        "ann\\",
+        "\\'",
+        "o\"dd",
+        &long,
     ] {
         for _ in 0..2 {
             let got = server.send(&whoami().bearer(&jwt::for_role(name)));

@@ -29,7 +29,8 @@ const SCHEMA: &str = r#"
 "#;
 
 fn as_user(server: &Server, target: &str, claims: &serde_json::Value) -> (u16, String) {
-    let request = Request::get(target).header("Accept-Profile", if target == "/gold" { "treasury" } else { "api" });
+    let request = Request::get(target)
+        .header("Accept-Profile", if target == "/gold" { "treasury" } else { "api" });
     let got = server.send(&request.bearer(&jwt::token(claims)));
     (got.status, if got.status == 200 { got.text() } else { got.code() })
 }
@@ -52,7 +53,11 @@ fn a_pre_request_that_changes_the_role_opens_no_plan_of_that_role_to_others() {
               if wish <> '' then perform set_config('role', wish, true); end if;
             end $$;"#
         ),
-        |s| s.set("db-pool", 1).set("db-schemas", "api, treasury").set("db-pre-request", "auth.switch"),
+        |s| {
+            s.set("db-pool", 1)
+                .set("db-schemas", "api, treasury")
+                .set("db-pre-request", "auth.switch")
+        },
     );
     let (plain, elevated) = (json!({"role": "ann"}), json!({"role": "ann", "become": "bob"}));
     for _ in 0..OFTEN {
@@ -134,20 +139,29 @@ fn a_function_that_drops_or_takes_the_names_of_prepared_statements_breaks_nothin
         for target in ["/notes?select=note", "/notes?select=note,id", "/notes?select=owner,note"] {
             for round in 0..4 {
                 let got = as_user(&server, target, &ann);
-                assert!(got.0 == 200 && got.1.contains("ann's"), "{name} {target} {round}: {got:?}");
+                assert!(
+                    got.0 == 200 && got.1.contains("ann's"),
+                    "{name} {target} {round}: {got:?}"
+                );
             }
         }
-        let got = server.send(&Request::post(&format!("/rpc/{name}"), "{}").bearer(&jwt::for_role("bob")));
+        let got = server
+            .send(&Request::post(&format!("/rpc/{name}"), "{}").bearer(&jwt::for_role("bob")));
         assert_eq!(got.status, 204, "{}", got.text());
         for target in ["/notes?select=note", "/notes?select=id,note", "/notes?select=note,owner"] {
             for round in 0..4 {
                 let got = as_user(&server, target, &ann);
-                assert!(got.0 == 200 && got.1.contains("ann's"), "after {name}: {target} {round}: {got:?}");
+                assert!(
+                    got.0 == 200 && got.1.contains("ann's"),
+                    "after {name}: {target} {round}: {got:?}"
+                );
             }
         }
         let insert = Request::post("/notes", json!({"id": 10, "owner": "ann"}).to_string());
         for _ in 0..4 {
-            let got = server.send(&insert.clone().header("Prefer", "tx=rollback").bearer(&jwt::for_role("ann")));
+            let got = server.send(
+                &insert.clone().header("Prefer", "tx=rollback").bearer(&jwt::for_role("ann")),
+            );
             assert!(matches!(got.status, 201 | 409), "{}", got.text());
         }
     }
@@ -175,7 +189,10 @@ fn what_a_function_sets_for_its_session_gives_nobody_else_its_role_or_claims() {
         let got = server.send(&Request::post("/rpc/linger", "{}").bearer(&jwt::for_role("ann")));
         assert_eq!(got.status, 204, "{}", got.text());
         let got = server.send(&whoami()).json();
-        assert_eq!((&got["role"], &got["claims"]), (&json!("web_anon"), &json!({"role": "web_anon"})));
+        assert_eq!(
+            (&got["role"], &got["claims"]),
+            (&json!("web_anon"), &json!({"role": "web_anon"}))
+        );
         let got = server.send(&whoami().bearer(&jwt::for_role("ann"))).json();
         assert_eq!((&got["role"], &got["claims"]), (&json!("ann"), &json!({"role": "ann"})));
         let got = server.send(&Request::get("/rpc/settings")).json();

@@ -44,19 +44,48 @@ fn alg_none_is_refused_in_every_spelling() {
     let (_database, server) = start("", |s| s);
     let (_, signature) = good_parts();
     for name in [
-        "none", "None", "NONE", "nOnE", "nonE", " none", "none ", "none\t", "n\u{f6}ne", "",
-        "null", "HS0", "plain", "none,HS256", "\u{ff4e}one", "none\0",
+        "none",
+        "None",
+        "NONE",
+        "nOnE",
+        "nonE",
+        " none",
+        "none ",
+        "none\t",
+        "n\u{f6}ne",
+        "",
+        "null",
+        "HS0",
+        "plain",
+        "none,HS256",
+        "\u{ff4e}one",
+        "none\0",
     ] {
         let header = jwt::encode(json!({"alg": name}).to_string());
         let message = format!("{header}.{}", jwt::encode(claims().to_string()));
-        for token in [format!("{message}."), format!("{message}.{signature}"), format!("{message}.AA")] {
+        for token in
+            [format!("{message}."), format!("{message}.{signature}"), format!("{message}.AA")]
+        {
             assert_refused(&server, &format!("alg {name:?}"), &token);
         }
     }
-    for alg in [json!(null), json!(["none"]), json!(["HS256"]), json!(0), json!({"a": "none"}), json!(false)] {
+    for alg in [
+        json!(null),
+        json!(["none"]),
+        json!(["HS256"]),
+        json!(0),
+        json!({"a": "none"}),
+        json!(false),
+    ] {
         assert_refused(&server, &format!("alg {alg}"), &with_header(json!({"alg": alg})));
     }
-    for header in [r#"{"alg":"\u006eone"}"#, r#"{"ALG":"none"}"#, r#"{"Alg":"HS256"}"#, "{}", r#"{"typ":"JWT"}"#] {
+    for header in [
+        r#"{"alg":"\u006eone"}"#,
+        r#"{"ALG":"none"}"#,
+        r#"{"Alg":"HS256"}"#,
+        "{}",
+        r#"{"typ":"JWT"}"#,
+    ] {
         assert_refused(&server, header, &signed_text(header, &claims().to_string()));
     }
     assert_accepts(&server, &jwt::token(&claims()));
@@ -69,7 +98,8 @@ fn an_hmac_with_the_public_key_as_its_secret_is_refused() {
         let public = pair.public.expect("a public key");
         let (_database, server) = start("", |s| s.set("jwt-secret", public.to_string()));
         let mut secrets = vec![public.to_string(), format!("{public}\n"), format!("{public:#}")];
-        secrets.extend(["n", "x"].iter().filter_map(|name| Some(public[name].as_str()?.to_owned())));
+        secrets
+            .extend(["n", "x"].iter().filter_map(|name| Some(public[name].as_str()?.to_owned())));
         for secret in &secrets {
             for alg in ["HS256", "HS384", "HS512"] {
                 for header in [json!({"alg": alg}), json!({"alg": alg, "kid": "k1"})] {
@@ -94,9 +124,27 @@ fn a_kid_is_a_name_and_nothing_else() {
     assert_accepts(&server, &with_header(json!({"alg": "HS256", "kid": "a"})));
     let huge = "k".repeat(10_000);
     for kid in [
-        "", "b", "A", "a ", "a\0", "a\n", "../../../../dev/null", "/dev/null", "/proc/self/environ",
-        "file:///etc/passwd", "http://127.0.0.1:9/key", "a' or '1'='1", "'; drop role ann; --",
-        "$(id)", "`id`", "%s%n", "*", "?", "\u{1b}[31m\r\nforged: line", "\u{202e}a", &huge,
+        "",
+        "b",
+        "A",
+        "a ",
+        "a\0",
+        "a\n",
+        "../../../../dev/null",
+        "/dev/null",
+        "/proc/self/environ",
+        "file:///etc/passwd",
+        "http://127.0.0.1:9/key",
+        "a' or '1'='1",
+        "'; drop role ann; --",
+        "$(id)",
+        "`id`",
+        "%s%n",
+        "*",
+        "?",
+        "\u{1b}[31m\r\nforged: line",
+        "\u{202e}a",
+        &huge,
     ] {
         let token = with_header(json!({"alg": "HS256", "kid": kid}));
         assert_refused(&server, &format!("kid {kid:.40?}"), &token);
@@ -107,7 +155,11 @@ fn a_kid_is_a_name_and_nothing_else() {
         assert_refused(&server, &format!("kid {kid:?} for {secret:?}"), &token);
     }
     for kid in [json!(0), json!(["a"]), json!({"a": "a"}), json!(true)] {
-        assert_refused(&server, &format!("kid {kid}"), &with_header(json!({"alg": "HS256", "kid": kid})));
+        assert_refused(
+            &server,
+            &format!("kid {kid}"),
+            &with_header(json!({"alg": "HS256", "kid": kid})),
+        );
     }
     let log = server.log();
     assert!(!log.lines().any(|line| line.starts_with("forged")), "a kid makes a line of the log");
@@ -117,7 +169,15 @@ fn a_kid_is_a_name_and_nothing_else() {
 #[test]
 fn extensions_that_must_be_understood_are_refused() {
     let (_database, server) = start("", |s| s);
-    for crit in [json!(["exp"]), json!(["b64"]), json!(["x"]), json!([]), json!(null), json!("b64"), json!(false)] {
+    for crit in [
+        json!(["exp"]),
+        json!(["b64"]),
+        json!(["x"]),
+        json!([]),
+        json!(null),
+        json!("b64"),
+        json!(false),
+    ] {
         let header = json!({"alg": "HS256", "crit": crit, "b64": false, "x": 1});
         assert_refused(&server, &format!("crit {crit}"), &with_header(header));
     }
@@ -270,7 +330,10 @@ fn a_token_has_one_spelling() {
     let last = alphabet.find(signature.chars().last().expect("a letter")).expect("base64url");
     for stray in 1..4 {
         let kept = &signature[..signature.len() - 1];
-        variants.push(("stray bits", format!("{message}.{kept}{}", &alphabet[last + stray..=last + stray])));
+        variants.push((
+            "stray bits",
+            format!("{message}.{kept}{}", &alphabet[last + stray..=last + stray]),
+        ));
     }
     for (what, variant) in &variants {
         assert_refused(&server, what, variant);
@@ -278,7 +341,8 @@ fn a_token_has_one_spelling() {
     // The same message in the alphabet or with the padding of ordinary base64, and signed so.
     let odd = json!({"role": "ann", "sub": "\u{3fe}\u{3ff}???>>>~~~"});
     for engine in [&BASE64_STANDARD, &BASE64_STANDARD_NO_PAD, &BASE64_URL_SAFE] {
-        let message = format!("{}.{}", engine.encode(r#"{"alg":"HS256"}"#), engine.encode(odd.to_string()));
+        let message =
+            format!("{}.{}", engine.encode(r#"{"alg":"HS256"}"#), engine.encode(odd.to_string()));
         if !message.contains(['+', '/', '=']) {
             continue;
         }
@@ -308,9 +372,14 @@ fn signatures_of_any_other_length_or_content_are_refused() {
             }
         }
         let raw = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url");
-        let variants = [raw[..raw.len() - 1].to_vec(), [&raw[..], &[0]].concat(), [&[0], &raw[..]].concat()];
+        let variants =
+            [raw[..raw.len() - 1].to_vec(), [&raw[..], &[0]].concat(), [&[0], &raw[..]].concat()];
         for variant in variants {
-            assert_refused(&server, &format!("{kind:?}"), &format!("{message}.{}", jwt::encode(variant)));
+            assert_refused(
+                &server,
+                &format!("{kind:?}"),
+                &format!("{message}.{}", jwt::encode(variant)),
+            );
         }
         // Somebody else's claims under a good signature.
         let header = message.split('.').next().expect("a header");
@@ -322,14 +391,33 @@ fn signatures_of_any_other_length_or_content_are_refused() {
 #[test]
 fn claims_that_are_no_object_or_no_text_are_refused() {
     let (_database, server) = start("", |s| s);
-    for claims in ["", "null", "[]", "\"ann\"", "7", "{", "{}x", "{'role':'ann'}", r#"{"role":"ann",}"#, r#"{"role":"\ud800"}"#] {
+    for claims in [
+        "",
+        "null",
+        "[]",
+        "\"ann\"",
+        "7",
+        "{",
+        "{}x",
+        "{'role':'ann'}",
+        r#"{"role":"ann",}"#,
+        r#"{"role":"\ud800"}"#,
+    ] {
         assert_refused(&server, claims, &signed_text(r#"{"alg":"HS256"}"#, claims));
     }
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET);
-    for bytes in [&b"{\"role\":\"ann\",\"x\":\"\xff\"}"[..], b"\xef\xbb\xbf{\"role\":\"ann\"}", b"{\"role\":\"ann\"}\0"] {
+    for bytes in [
+        &b"{\"role\":\"ann\",\"x\":\"\xff\"}"[..],
+        b"\xef\xbb\xbf{\"role\":\"ann\"}",
+        b"{\"role\":\"ann\"}\0",
+    ] {
         let message = format!("{}.{}", jwt::encode(r#"{"alg":"HS256"}"#), jwt::encode(bytes));
         let tag = aws_lc_rs::hmac::sign(&key, message.as_bytes());
-        assert_refused(&server, &format!("{bytes:?}"), &format!("{message}.{}", jwt::encode(tag.as_ref())));
+        assert_refused(
+            &server,
+            &format!("{bytes:?}"),
+            &format!("{message}.{}", jwt::encode(tag.as_ref())),
+        );
     }
 }
 
