@@ -238,11 +238,11 @@ settings! {
     "server-host" => server_host: String = "!4" [];
     /// How long a connection without a request stays open, in seconds.
     "server-idle-timeout" => server_idle_timeout: Duration = "75" [own] where not_zero;
+    /// The most bytes of a request's body; a longer one gets a 413.
+    "server-max-body-bytes" => server_max_body_bytes: u64 = "52428800" [own];
     /// Memory for requests and responses that wait for somebody, in bytes and in all. When
     /// it is used up, the slowest clients are disconnected.
     "server-max-buffer-bytes" => server_max_buffer_bytes: u64 = "134217728" [own];
-    /// The most bytes of a request's body; a longer one gets a 413.
-    "server-max-body-bytes" => server_max_body_bytes: u64 = "52428800" [own];
     /// The most client connections at a time; fewer when the system allows fewer open files.
     "server-max-connections" => server_max_connections: usize = "16384" [own]
         where at_least_one;

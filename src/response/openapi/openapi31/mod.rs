@@ -14,7 +14,7 @@ mod values;
 use super::DOCUMENTATION;
 use super::comment::Comment;
 use super::contents::Contents;
-use super::json::Entries;
+use super::json::{Entries, object};
 use super::settings::{Address, Settings};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -71,12 +71,12 @@ pub fn document<'a>(contents: &'a Contents<'a>, settings: &Settings) -> impl Ser
 }
 
 fn info(comment: Option<&str>) -> Value {
-    let comment = comment.map(Comment::new);
-    json!({
-        "title": comment.map_or("PostgreSQL API", |comment| comment.summary),
-        "description": comment.map_or("", |comment| comment.description),
-        "version": env!("CARGO_PKG_VERSION"),
-    })
+    let (title, description) = texts(comment);
+    object([
+        ("title", Some(title.unwrap_or_else(|| "PostgreSQL API".into()))),
+        ("description", description),
+        ("version", Some(env!("CARGO_PKG_VERSION").into())),
+    ])
 }
 
 /// The address without the port that the scheme stands for.
