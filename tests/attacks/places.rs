@@ -80,6 +80,7 @@ fn a_token_in_the_target_is_none_and_its_signature_stays_out_of_the_log() {
         let got = server.send(&Request::get(&path));
         assert!(matches!(got.status, 400..=404), "{path}: {} {}", got.status, got.text());
     }
+    server.wait_for_log(0, "GET /rpc/");
     let log = server.log();
     assert!(log.contains("GET /whoami?access_token="), "{log}");
     assert!(!log.contains(signature), "the signature is in the log:\n{log}");
