@@ -91,3 +91,41 @@ fn a_change_of_keys_or_rules_empties_the_cache() {
     reload(&settings.clone().set("jwt-secret", other), 401, "No suitable key");
     assert_refused(&server, "a token of the old secret", &token);
 }
+
+#[test]
+fn a_revoked_token_is_refused_also_from_the_cache_and_after_the_listener_was_away() {
+    let revoked =
+        "create table vault.revoked (jti text); insert into vault.revoked values ('early');
+                   grant usage on schema vault to authenticator;
+                   grant select on vault.revoked to authenticator;";
+    let (database, server) =
+        start(revoked, |s| s.set("jwt-revocation-source", "vault.revoked").set("db-pool", 1));
+    let token = |jti: &str, sub: &str| jwt::token(&json!({"role": "ann", "jti": jti, "sub": sub}));
+    let status = |token: &str| server.send(&whoami().bearer(token)).status;
+    let is_refused = |token: &str| {
+        let refused =
+            wait_for(Duration::from_secs(30), || (status(token) == 401).then_some(())).is_some();
+        assert!(refused, "the revoked token still works: {}", server.log_end());
+        let got = assert_refused(&server, "a revoked token", token);
+        assert_eq!(got.json()["message"], "JWT revoked");
+    };
+    is_refused(&token("early", "ann"));
+    let (by_id, by_claim, kept) = (token("t1", "ann"), token("t2", "bob"), token("t3", "ann"));
+    for token in [&by_id, &by_claim, &kept] {
+        assert_eq!((status(token), status(token)), (200, 200));
+    }
+    database.sql("notify goldenkey_revoke, 't1'");
+    is_refused(&by_id);
+    database.sql(r#"notify goldenkey_revoke, '{"sub": "bob"}'"#);
+    is_refused(&by_claim);
+    // What was revoked while nobody listened is read after the reconnect.
+    let late = token("t4", "ann");
+    assert_eq!(status(&late), 200);
+    database.sql(
+        "insert into vault.revoked values ('t4');
+         select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and usename = 'authenticator'",
+    );
+    is_refused(&late);
+    assert_eq!(status(&kept), 200);
+}
