@@ -49,7 +49,7 @@ impl Cancel {
     pub fn cancel(&self) {
         let mut slot = self.lock();
         self.cancelled.store(true, Ordering::Release);
-        // The lock is held while the hook runs: see the guard's drop.
+        // The lock is held while the hook runs, so that the guard waits for it.
         if let Some(hook) = slot.take() {
             hook();
         }
@@ -67,11 +67,18 @@ impl fmt::Debug for Cancel {
     }
 }
 
-/// Keeps a hook registered. Dropping it waits for a hook that is running, so that a late
-/// cancellation cannot hit the work that follows on the same database connection.
+/// Keeps a hook registered. Dropping it waits for a hook that is running.
 #[must_use = "dropping the guard unregisters the hook"]
 #[derive(Debug)]
 pub struct CancelGuard<'a>(&'a Cancel);
+
+impl CancelGuard<'_> {
+    /// Unregisters the hook, and tells whether it has run. What it asked for may still be on
+    /// its way then.
+    pub fn finish(self) -> bool {
+        self.0.lock().take().is_none()
+    }
+}
 
 impl Drop for CancelGuard<'_> {
     fn drop(&mut self) {
@@ -114,7 +121,17 @@ mod tests {
     fn a_hook_registered_after_the_cancellation_runs_at_once() {
         let (cancel, count) = (Cancel::default(), Arc::default());
         cancel.cancel();
-        let _guard = cancel.on_cancel(counting_hook(&count));
+        let guard = cancel.on_cancel(counting_hook(&count));
         assert_eq!(count.load(Ordering::SeqCst), 1);
+        assert!(guard.finish());
+    }
+
+    #[test]
+    fn the_guard_tells_whether_the_hook_has_run() {
+        let (cancel, count) = (Cancel::default(), Arc::default());
+        assert!(!cancel.on_cancel(counting_hook(&count)).finish());
+        let guard = cancel.on_cancel(counting_hook(&count));
+        cancel.cancel();
+        assert!(guard.finish());
     }
 }

@@ -24,7 +24,11 @@ mod replay;
 #[path = "attacks/tokens.rs"]
 mod tokens;
 
-use support::{Cluster, Database, Request, Response, Server, Settings};
+use std::time::Duration;
+use support::{Cluster, Database, Request, Response, Server, Settings, wait_for};
+
+/// How long a line may take to get into the log.
+const LOG_LIMIT: Duration = Duration::from_secs(10);
 
 /// Roles, a view that shows who a request runs as, and a secret that none of them may read.
 const SQL: &str = r#"
@@ -73,8 +77,11 @@ fn assert_refused(server: &Server, what: &str, token: &str) -> Response {
     assert_eq!(got.status, 401, "{answer}");
     assert!(matches!(got.code().as_str(), "PGRST301" | "PGRST303"), "{answer}");
     assert!(got.header("WWW-Authenticate").is_some_and(|h| h.starts_with("Bearer")), "{answer}");
-    let log = server.log()[from..].to_string();
-    assert!(log.contains("token refused: "), "{what}: the log does not say why:\n{log}");
+    let told = wait_for(LOG_LIMIT, || {
+        let log = server.log()[from..].to_string();
+        log.contains("token refused: ").then_some(log)
+    });
+    let log = told.unwrap_or_else(|| panic!("{what}: the log does not say why"));
     if let Some(signature) = token.rsplit('.').next().filter(|text| text.len() > 8) {
         assert!(!log.contains(signature), "{what}: the signature is in the log:\n{log}");
     }

@@ -227,6 +227,7 @@ impl Exchange<'_> {
             let transaction = Transaction {
                 isolation: self.isolation(routine),
                 read_only,
+                role: &self.identity.role,
                 prelude,
                 pre_request: self.live.pre_request.as_deref(),
                 statement,

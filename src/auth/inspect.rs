@@ -116,9 +116,21 @@ impl Inspection {
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (subject, text) in &self.findings {
-            writeln!(f, "{subject:<10} {text}")?;
+            writeln!(f, "{subject:<10} {}", Printable(text))?;
         }
         Ok(())
+    }
+}
+
+/// Text of whoever made the token, on one line, without what a terminal would obey.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '"' | '\'' | '\\' => write!(f, "{c}"),
+            _ => write!(f, "{}", c.escape_debug()),
+        })
     }
 }
 

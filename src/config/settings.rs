@@ -182,10 +182,11 @@ settings! {
     "jwt-aud-required" => jwt_aud_required: bool = "false" [reloadable, in_database, own];
     /// The number of verified tokens that are remembered. 0 verifies each token each time.
     "jwt-cache-max-entries" => jwt_cache_max_entries: usize = "1000" [reloadable, in_database];
-    /// The issuers whose tokens are accepted: a token's `iss` must be one of them. Any
-    /// when not set.
+    /// A JSON file of issuers with keys of their own: an object from `iss` to `{"keys": JWK
+    /// or JWKS, "jwks_url": URL, "aud": text or texts, "aud_required": bool}`. Tokens of
+    /// other issuers are signed with the keys of `jwt-secret` and `jwt-jwks-url`.
     "jwt-issuers" => jwt_issuers: Option<String> = ""
-        [reloadable, in_database, own, example("https://login.example.com")];
+        [reloadable, in_database, own, example("/etc/goldenkey/issuers.json")];
     /// The address of a JSON Web Key Set, fetched at start and when a token names a key
     /// that is not in it.
     "jwt-jwks-url" => jwt_jwks_url: Option<String> = ""

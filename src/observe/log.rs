@@ -84,9 +84,45 @@ fn write_access(line: &mut dyn Write, now: &str, access: &Access<'_>) -> fmt::Re
         None => line.write_char('-')?,
     }
     write!(line, " - {} [{now}] \"", Field(access.role.unwrap_or("-")))?;
-    write!(line, "{} {} ", Quoted(access.method), Quoted(access.target))?;
+    write!(line, "{} ", Quoted(access.method))?;
+    for part in without_signatures(access.target) {
+        write!(line, "{}", Quoted(part))?;
+    }
+    line.write_char(' ')?;
     write!(line, "HTTP/1.{}\" {} {} ", access.version, access.status, access.body_bytes)?;
     write!(line, "\"\" \"{}\"", Quoted(access.user_agent.unwrap_or_default()))
+}
+
+/// A target in pieces, with `…` in place of the signatures of tokens in it. Tokens do not
+/// belong there, but who puts them there must not find them in the log.
+fn without_signatures(target: &str) -> impl Iterator<Item = &str> {
+    /// How the header of every token begins: `{"`.
+    const TOKEN_START: &str = "eyJ";
+    let mut rest = target;
+    let mut hidden = false;
+    std::iter::from_fn(move || {
+        if std::mem::take(&mut hidden) {
+            return Some("…");
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        let start = rest.find(TOKEN_START).unwrap_or(rest.len());
+        let belongs = |c: char| c.is_ascii_alphanumeric() || "-_.%".contains(c);
+        let length = rest[start..].find(|c| !belongs(c)).unwrap_or(rest.len() - start);
+        let token = &rest[start..start + length];
+        let signature = separator_end(token, 0).and_then(|claims| separator_end(token, claims));
+        hidden = signature.is_some();
+        let shown = &rest[..start + signature.unwrap_or(length)];
+        rest = &rest[start + length..];
+        Some(shown)
+    })
+}
+
+/// Where the next part of a token begins; the dot before it may be percent-encoded.
+fn separator_end(token: &str, from: usize) -> Option<usize> {
+    let ends = [".", "%2E", "%2e"].map(|dot| Some(from + token[from..].find(dot)? + dot.len()));
+    ends.into_iter().flatten().min()
 }
 
 /// Text between quotation marks: those in it are escaped.
@@ -157,6 +193,19 @@ mod tests {
         let line = line(&access);
         assert!(line.starts_with("- - two_words ["), "{line}");
         assert!(line.ends_with("\"a\\\" 200 \\\\\\\"b\""), "{line}");
+    }
+
+    #[test]
+    fn the_signature_of_a_token_in_the_target_is_left_out() {
+        for (target, shown) in [
+            ("/a?t=eyJh.eyJi.c2ln&b=1.2.3", "/a?t=eyJh.eyJi.…&b=1.2.3"),
+            ("/a?t=eyJh%2EeyJi%2ec2ln", "/a?t=eyJh%2EeyJi%2e…"),
+            ("/eyJh.b.c/eyJd.e.f?eyJ", "/eyJh.b.…/eyJd.e.…?eyJ"),
+            ("/eyJ?x=eyJh.b&é=1", "/eyJ?x=eyJh.b&é=1"),
+            ("", ""),
+        ] {
+            assert_eq!(without_signatures(target).collect::<String>(), shown);
+        }
     }
 
     #[test]

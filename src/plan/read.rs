@@ -276,7 +276,8 @@ impl<'a, 's> Planner<'a, 's> {
         }
         let field = ResolvedField::new(&selected.field, node.relation);
         let value = match selected.field.column.as_str() {
-            "" | "*" => SelectedValue::Rows,
+            // `count()`; a column of that name without an aggregate is PostgreSQL's to refuse.
+            "" | "*" if selected.aggregate.is_some() => SelectedValue::Rows,
             _ => SelectedValue::Field(field.clone()),
         };
         node.fields.push(SelectedField {

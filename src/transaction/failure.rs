@@ -8,6 +8,10 @@ use postgres::error::DbError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// The setting that is asked for, and does not exist, when a prepared statement would run as
+/// another role than the one that it was prepared for.
+pub(super) const OTHER_ROLE: &str = "goldenkey.prepared_for_another_role";
+
 /// A failed message to the database.
 pub struct Failure {
     error: postgres::Error,
@@ -26,6 +30,17 @@ impl Failure {
             None => true,
             Some(error) => matches!(error.severity(), "FATAL" | "PANIC"),
         }
+    }
+
+    /// Whether the session's prepared statements are not what they were taken for: they are
+    /// gone, because a function has dropped them or taken their names, or the pre-request
+    /// function has changed the role.
+    pub fn is_of_prepared_statements(&self) -> bool {
+        self.error.as_db_error().is_some_and(|error| match error.code().code() {
+            "26000" | "42P05" => error.message().starts_with("prepared statement \"k"),
+            "42704" => error.message().contains(OTHER_ROLE),
+            _ => false,
+        })
     }
 
     /// The answer to the client.

@@ -12,9 +12,10 @@ pub use failure::{Failure, error_of};
 pub use prelude::{Prelude, PreludeSettings};
 pub use statements::StatementCache;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, CancelGuard};
 use crate::error::Result;
 use crate::pool::Connection;
+use crate::query::quote::literal;
 use crate::query::{Column, Sql, Statement};
 use crate::schema::IsolationLevel;
 use postgres::{SimpleQueryMessage, SimpleQueryRow};
@@ -28,6 +29,8 @@ pub struct Transaction<'t> {
     pub isolation: IsolationLevel,
     /// Whether nothing may be written.
     pub read_only: bool,
+    /// The role that the prelude enters.
+    pub role: &'t str,
     /// The text that enters the role and sets what the request brings.
     pub prelude: &'t str,
     /// A call of the pre-request function.
@@ -99,13 +102,31 @@ impl Transaction<'_> {
         connection: &mut Connection,
         message: &mut String,
     ) -> Result<Outcome, Aborted> {
+        match self.attempt(connection, message) {
+            Err(Aborted::Failed(failure))
+                if failure.is_of_prepared_statements() && !connection.in_doubt =>
+            {
+                // All of it was rolled back, and without prepared statements it cannot fail
+                // in this way again.
+                connection.statements.retire();
+                self.attempt(connection, message)
+            }
+            result => result,
+        }
+    }
+
+    fn attempt(
+        &self,
+        connection: &mut Connection,
+        message: &mut String,
+    ) -> Result<Outcome, Aborted> {
         let preparing = self.write(connection, message);
         connection.in_doubt = true;
-        let answer = self.send(connection, message);
+        let (answer, cancelled) = self.send(connection, message);
         // Bodies can be large; they need not be held while the answer is presented.
         message.clear();
         message.shrink_to(KEPT_MESSAGE_BYTES);
-        match answer {
+        let result = match answer {
             Ok(messages) => {
                 if let Some((key, number)) = preparing {
                     connection.statements.prepared(&key, number);
@@ -122,16 +143,22 @@ impl Transaction<'_> {
                 }
                 Err(Aborted::Failed(failure))
             }
-        }
+        };
+        // A cancellation may still be on its way, and would hit the next request; also when it
+        // has hit, since PostgreSQL signals a session and its process group, which is the same.
+        connection.in_doubt |= cancelled;
+        result
     }
 
+    /// Sends the message; tells also whether its cancellation was asked for meanwhile.
     fn send(
         &self,
         connection: &mut Connection,
         message: &str,
-    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let _guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
-        connection.client.simple_query(message)
+    ) -> (Result<Vec<SimpleQueryMessage>, postgres::Error>, bool) {
+        let guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
+        let answer = connection.client.simple_query(message);
+        (answer, guard.is_some_and(CancelGuard::finish))
     }
 
     /// Writes the message; gives the key and number of a statement that it prepares.
@@ -160,15 +187,19 @@ impl Transaction<'_> {
             }
         });
         out.push_str(self.prelude);
+        let (session_use, key) = self.plan_use(connection);
         if let Some(pre_request) = self.pre_request {
             out.push_str(pre_request);
             out.push(';');
+            if session_use != Use::Inline {
+                push_role_check(out, self.role);
+            }
         }
         if let Some(estimate) = &self.statement.estimate {
             estimate.write_inline(out);
             out.push(';');
         }
-        let preparing = self.write_statement(connection, out);
+        let preparing = self.write_statement(session_use, key, out);
         out.push_str(match self.end {
             End::Commit => ";COMMIT",
             // Deferred constraints are checked although nothing stays.
@@ -178,18 +209,25 @@ impl Transaction<'_> {
         preparing
     }
 
+    /// How the statement is to be run in this session, and its key there.
+    fn plan_use(&self, connection: &mut Connection) -> (Use, String) {
+        match self.session_key.filter(|_| !self.statement.is_explain) {
+            None => (Use::Inline, String::new()),
+            Some(session) => {
+                let key = format!("{session}\0{}", self.statement.sql.shape());
+                (connection.statements.plan_use(&key), key)
+            }
+        }
+    }
+
     fn write_statement(
         &self,
-        connection: &mut Connection,
+        session_use: Use,
+        key: String,
         out: &mut String,
     ) -> Option<(String, u64)> {
         let sql: &Sql = &self.statement.sql;
-        let Some(session) = self.session_key.filter(|_| !self.statement.is_explain) else {
-            sql.write_inline(out);
-            return None;
-        };
-        let key = format!("{session}\0{}", sql.shape());
-        match connection.statements.plan_use(&key) {
+        match session_use {
             Use::Inline => {
                 sql.write_inline(out);
                 None
@@ -232,6 +270,18 @@ impl Transaction<'_> {
 
 /// A message buffer larger than this is not kept for the next request.
 const KEPT_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Fails when the pre-request function has changed the role: a statement that was prepared
+/// for one role must not run as another, since PostgreSQL checks some privileges only when
+/// it makes a plan.
+fn push_role_check(out: &mut String, role: &str) {
+    out.push_str("SELECT CASE WHEN current_user <> ");
+    literal(out, role);
+    // There is no such setting: asking for it is an error that can be told from others.
+    out.push_str(" THEN current_setting(");
+    literal(out, failure::OTHER_ROLE);
+    out.push_str(") END;");
+}
 
 fn write_execute(out: &mut String, number: u64, sql: &Sql) {
     out.push_str("EXECUTE k");

@@ -9,6 +9,13 @@ use std::collections::HashMap;
 /// At most so many statements are prepared in a session.
 const MAX_PREPARED: usize = 256;
 
+/// Their keys have at most so many bytes together. PostgreSQL needs about a hundred times as
+/// much for the plans, in each session, and clients decide how long a statement is.
+const MAX_PREPARED_BYTES: usize = 128 << 10;
+
+/// A statement with a longer key is not prepared.
+const MAX_KEY_BYTES: usize = 16 << 10;
+
 /// At most so many shapes are remembered as used once.
 const MAX_SEEN: usize = 1024;
 
@@ -19,12 +26,16 @@ const MAX_ORPHANS: usize = 32;
 #[derive(Debug, Default)]
 pub struct StatementCache {
     prepared: HashMap<Box<str>, Prepared>,
+    /// The length of all keys of `prepared`.
+    prepared_bytes: usize,
     /// Hashes of shapes that were used once.
     seen: HashMap<u64, ()>,
     next_number: u64,
     /// Statements that were sent to be prepared in a message that failed.
     orphans: usize,
     clock: u64,
+    /// Whether nothing is prepared any more.
+    retired: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +59,9 @@ impl StatementCache {
     /// How to run the statement of this key. After [`Use::Prepare`] the outcome must be
     /// told with [`prepared`](Self::prepared) or [`failed`](Self::failed).
     pub fn plan_use(&mut self, key: &str) -> Use {
+        if self.retired || key.len() > MAX_KEY_BYTES {
+            return Use::Inline;
+        }
         self.clock += 1;
         if let Some(prepared) = self.prepared.get_mut(key) {
             prepared.used_at = self.clock;
@@ -66,6 +80,7 @@ impl StatementCache {
 
     /// The message that prepared the statement has succeeded.
     pub fn prepared(&mut self, key: &str, number: u64) {
+        self.prepared_bytes += key.len();
         self.prepared.insert(key.into(), Prepared { number, used_at: self.clock });
     }
 
@@ -75,19 +90,40 @@ impl StatementCache {
         self.orphans += 1;
     }
 
+    /// Gives up all statements for good: something else in the session interferes with them.
+    pub fn retire(&mut self) {
+        self.retired = true;
+        self.forget_all();
+        self.orphans = MAX_ORPHANS;
+    }
+
     /// SQL that makes room, to be run before the next use; `None` when there is room.
     pub fn eviction(&mut self) -> Option<String> {
         if self.orphans >= MAX_ORPHANS {
             self.orphans = 0;
-            self.prepared.clear();
+            self.forget_all();
             return Some("DEALLOCATE ALL".to_owned());
         }
-        if self.prepared.len() < MAX_PREPARED {
-            return None;
+        let mut sql = String::new();
+        while self.is_full() {
+            let oldest = self.prepared.iter().min_by_key(|(_, p)| p.used_at)?.0.clone();
+            let prepared = self.prepared.remove(&oldest)?;
+            self.prepared_bytes -= oldest.len();
+            sql.push_str(if sql.is_empty() { "DEALLOCATE k" } else { ";DEALLOCATE k" });
+            sql.push_str(&prepared.number.to_string());
         }
-        let oldest = self.prepared.iter().min_by_key(|(_, p)| p.used_at)?.0.clone();
-        let prepared = self.prepared.remove(&oldest)?;
-        Some(format!("DEALLOCATE k{}", prepared.number))
+        (!sql.is_empty()).then_some(sql)
+    }
+
+    /// Whether there is no room for one more.
+    fn is_full(&self) -> bool {
+        self.prepared.len() >= MAX_PREPARED
+            || self.prepared_bytes > MAX_PREPARED_BYTES - MAX_KEY_BYTES
+    }
+
+    fn forget_all(&mut self) {
+        self.prepared.clear();
+        self.prepared_bytes = 0;
     }
 }
 
@@ -133,6 +169,40 @@ mod tests {
         assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE ALL"));
         assert_eq!(cache.eviction(), None);
         assert_eq!(cache.plan_use("a"), Use::Prepare(2));
+    }
+
+    #[test]
+    fn long_statements_make_room_for_each_other() {
+        let mut cache = StatementCache::default();
+        for i in 0..100 {
+            let key = format!("{i}{}", "x".repeat(MAX_KEY_BYTES - 10));
+            cache.eviction();
+            cache.plan_use(&key);
+            let Use::Prepare(number) = cache.plan_use(&key) else {
+                panic!("a second use prepares")
+            };
+            cache.prepared(&key, number);
+            let bytes = cache.prepared.keys().map(|key| key.len()).sum::<usize>();
+            assert!(bytes == cache.prepared_bytes && bytes <= MAX_PREPARED_BYTES);
+        }
+        let too_long = "x".repeat(MAX_KEY_BYTES + 1);
+        for _ in 0..3 {
+            assert_eq!(cache.plan_use(&too_long), Use::Inline);
+        }
+    }
+
+    #[test]
+    fn a_retired_cache_prepares_nothing_more() {
+        let mut cache = StatementCache::default();
+        cache.plan_use("a");
+        cache.plan_use("a");
+        cache.prepared("a", 1);
+        cache.retire();
+        assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE ALL"));
+        assert_eq!(cache.eviction(), None);
+        for _ in 0..3 {
+            assert_eq!(cache.plan_use("a"), Use::Inline);
+        }
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn no_text_of_the_client_makes_a_header_or_a_line_of_the_log() {
     let quotes = "x\" 200 0 \"-\" 0.1ms \u{9b}31m \u{2028}";
     server.send(&Request::get("/notes").header("User-Agent", quotes));
     server.send(&Request::get("/notes?a=\u{9b}31m\"x\""));
+    server.wait_for_log(0, "GET /notes?a=");
     let log = server.log();
     assert!(
         !log.lines().any(|line| line.starts_with("forged") || line.starts_with("X-Evil")),
@@ -171,6 +172,7 @@ fn secrets_of_the_configuration_are_not_in_the_log() {
     server.send(&Request::get("/notes").bearer(&token));
     server.send(&Request::get("/nothing").bearer(&token));
     server.send(&Request::get("/notes").bearer(&format!("{token}x")));
+    server.wait_for_log(0, "token refused: ");
     let log = server.log();
     for secret in
         [jwt::SECRET, "a key of the app", &token, token.rsplit('.').next().expect("a signature")]

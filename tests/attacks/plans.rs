@@ -168,6 +168,28 @@ fn a_function_that_drops_or_takes_the_names_of_prepared_statements_breaks_nothin
 }
 
 #[test]
+fn nobody_fills_the_memory_of_a_session_with_statements() {
+    let (_database, server) = start(
+        r#"
+        create function api.prepared_bytes() returns bigint language sql volatile as $$
+          select coalesce(sum(length(statement)), 0) from pg_prepared_statements $$;"#,
+        |s| s.set("db-pool", 1),
+    );
+    let mut connection = server.connect();
+    for shape in 0..100 {
+        let columns: Vec<String> = (0..300).map(|n| format!("a{shape}_{n}:role")).collect();
+        let request = Request::get(&format!("/whoami?select={}", columns.join(",")));
+        for _ in 0..2 {
+            assert_eq!(connection.send(&request).expect("an answer").status, 200);
+        }
+    }
+    let bytes = connection.send(&Request::post("/rpc/prepared_bytes", "{}")).expect("an answer");
+    let bytes: u64 = bytes.text().parse().expect("a number");
+    // PostgreSQL needs about a hundred times as much for the plans.
+    assert!((1..=256 << 10).contains(&bytes), "{bytes}");
+}
+
+#[test]
 fn what_a_function_sets_for_its_session_gives_nobody_else_its_role_or_claims() {
     let (_database, server) = start(
         r#"

@@ -70,22 +70,62 @@ fn a_change_of_keys_or_rules_empties_the_cache() {
     let settings = Settings::new(&database).set("jwt-cache-max-entries", 100);
     let server = crate::Server::start(&settings);
     let token = jwt::token(&json!({"role": "ann", "aud": "web", "other": "bob"}));
-    let role = || server.send(&whoami().bearer(&token));
-    let reload = |settings: &Settings| {
-        let from = server.log().len();
+    let ask = || server.send(&whoami().bearer(&token));
+    // The token is in the cache whenever the configuration changes.
+    let reload = |settings: &Settings, status, text: &str| {
+        assert_eq!(ask().status, ask().status);
         server.rewrite(settings);
         server.signal(Signal::User2);
-        server.wait_for_log(from, "schema cache loaded");
+        let changed = wait_for(Duration::from_secs(10), || {
+            let got = ask();
+            (got.status == status && got.text().contains(text)).then_some(())
+        });
+        assert!(changed.is_some(), "{text}: {}\n{}", ask().text(), server.log_end());
     };
-    assert_eq!(role().json()["role"], "ann");
-    assert_eq!(role().json()["role"], "ann");
+    assert_eq!(ask().json()["role"], "ann");
 
-    reload(&settings.clone().set("jwt-role-claim-key", "$.other"));
-    assert_eq!(role().json()["role"], "bob");
-    reload(&settings.clone().set("jwt-aud", "somebody else"));
-    assert_eq!(role().json()["message"], "JWT not in audience");
-    reload(&settings);
-    assert_eq!(role().json()["role"], "ann");
-    reload(&settings.clone().set("jwt-secret", "another secret of at least 32 characters"));
+    reload(&settings.clone().set("jwt-role-claim-key", "$$.other"), 200, "\"role\":\"bob\"");
+    reload(&settings.clone().set("jwt-aud", "somebody else"), 401, "JWT not in audience");
+    reload(&settings, 200, "\"role\":\"ann\"");
+    let other = "another secret of at least 32 characters";
+    reload(&settings.clone().set("jwt-secret", other), 401, "No suitable key");
     assert_refused(&server, "a token of the old secret", &token);
+}
+
+#[test]
+fn a_revoked_token_is_refused_also_from_the_cache_and_after_the_listener_was_away() {
+    let revoked =
+        "create table vault.revoked (jti text); insert into vault.revoked values ('early');
+                   grant usage on schema vault to authenticator;
+                   grant select on vault.revoked to authenticator;";
+    let (database, server) =
+        start(revoked, |s| s.set("jwt-revocation-source", "vault.revoked").set("db-pool", 1));
+    let token = |jti: &str, sub: &str| jwt::token(&json!({"role": "ann", "jti": jti, "sub": sub}));
+    let status = |token: &str| server.send(&whoami().bearer(token)).status;
+    let is_refused = |token: &str| {
+        let refused =
+            wait_for(Duration::from_secs(30), || (status(token) == 401).then_some(())).is_some();
+        assert!(refused, "the revoked token still works: {}", server.log_end());
+        let got = assert_refused(&server, "a revoked token", token);
+        assert_eq!(got.json()["message"], "JWT revoked");
+    };
+    is_refused(&token("early", "ann"));
+    let (by_id, by_claim, kept) = (token("t1", "ann"), token("t2", "bob"), token("t3", "ann"));
+    for token in [&by_id, &by_claim, &kept] {
+        assert_eq!((status(token), status(token)), (200, 200));
+    }
+    database.sql("notify goldenkey_revoke, 't1'");
+    is_refused(&by_id);
+    database.sql(r#"notify goldenkey_revoke, '{"sub": "bob"}'"#);
+    is_refused(&by_claim);
+    // What was revoked while nobody listened is read after the reconnect.
+    let late = token("t4", "ann");
+    assert_eq!(status(&late), 200);
+    database.sql(
+        "insert into vault.revoked values ('t4');
+         select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and usename = 'authenticator'",
+    );
+    is_refused(&late);
+    assert_eq!(status(&kept), 200);
 }
