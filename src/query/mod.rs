@@ -5,6 +5,8 @@ mod access;
 mod body;
 mod call;
 mod condition;
+#[cfg(test)]
+mod confinement;
 mod mutate;
 pub mod quote;
 mod select;
