@@ -5,6 +5,8 @@ use super::settings::{ConnectionSettings, Host, Server, SslMode, TargetSession};
 use postgres::config::{SslMode as Negotiation, SslNegotiation};
 use postgres::error::{DbError, SqlState};
 use postgres::{CancelToken, Client, Config, NoTls, SimpleQueryMessage};
+use r2d2::ManageConnection;
+use r2d2_postgres::PostgresConnectionManager;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -156,8 +158,8 @@ impl Inner {
     /// Connects, however long it takes, and judges the server.
     fn connect(&self, config: &Config, target: TargetSession) -> Result<Client, Cause> {
         let connected = match &self.tls {
-            Some(tls) => config.connect(tls.clone()),
-            None => config.connect(NoTls),
+            Some(tls) => PostgresConnectionManager::new(config.clone(), tls.clone()).connect(),
+            None => PostgresConnectionManager::new(config.clone(), NoTls).connect(),
         };
         let mut client = connected.map_err(Cause::Postgres)?;
         judge(&mut client, target)?;
