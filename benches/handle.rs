@@ -105,8 +105,8 @@ fn handling(criterion: &mut Criterion, app: &App, token: &str, uri: &str) {
     let message = same_message();
     client
         .batch_execute(
-            "prepare k1 as select count(*), coalesce(json_agg(r)::text, '[]') from \
-             (select id, title, pages from api.books where id = $1) r",
+            "set role bench_reader; prepare k1 as select count(*), coalesce(json_agg(r)::text, '[]') from \
+             (select id, title, pages from api.books where id = $1) r; reset role",
         )
         .expect("prepared");
     group.bench_function("floor: the same message by hand", |bencher| {
