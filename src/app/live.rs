@@ -4,7 +4,7 @@ use super::revocations::Revocations;
 use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError};
 use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
-use crate::query::quote::identifier;
+use crate::query::Sql;
 use crate::request;
 use crate::response::{Cors, openapi};
 use crate::schema::SchemaCache;
@@ -105,13 +105,9 @@ impl Live {
             },
             prelude,
             pre_request: config.db_pre_request.as_ref().map(|function| {
-                let mut sql = String::from("SELECT ");
-                if !function.schema.is_empty() {
-                    identifier(&mut sql, &function.schema);
-                    sql.push('.');
-                }
-                identifier(&mut sql, &function.name);
-                sql + "()"
+                let mut sql = Sql::new();
+                sql.push("SELECT ").qualified(function).push("()");
+                sql.shape().to_owned()
             }),
             cors: Cors { origins: config.server_cors_allowed_origins.clone() },
             openapi: openapi::Settings::new(&config),

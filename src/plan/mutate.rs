@@ -100,11 +100,9 @@ pub fn plan<'a>(
         Method::Patch => Mutation::Update {
             columns: columns_of_body(relation, request, schema)?,
             defaults: takes_defaults(&request.preferences),
-            conditions: conditions(relation, request, schema, &returned),
+            conditions: conditions(relation, request, schema),
         },
-        Method::Delete => {
-            Mutation::Delete { conditions: conditions(relation, request, schema, &returned) }
-        }
+        Method::Delete => Mutation::Delete { conditions: conditions(relation, request, schema) },
         Method::Get | Method::Head | Method::Options => {
             return Err(super::unsupported_method(request.method.as_str()));
         }
@@ -127,9 +125,7 @@ fn conditions<'a>(
     relation: &'a Relation,
     request: &'a ApiRequest,
     schema: &'a SchemaCache,
-    returned: &ReadNode<'a>,
 ) -> Vec<ResolvedCondition<'a>> {
-    debug_assert!(returned.from.is_none(), "rows come from the change");
     request
         .query
         .filters

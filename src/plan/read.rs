@@ -350,7 +350,7 @@ impl<'a, 's> Planner<'a, 's> {
         let name = embed.alias.as_deref().unwrap_or(&embed.target);
         let lateral = bounded(format!("{parent_name}_{name}_{depth}"), number);
         let shows_nothing = shows_nothing(&node);
-        if node.fields.is_empty() && node.embeds.iter().all(|e| e.role == EmbedRole::Hidden) {
+        if shows_nothing {
             self.select_all(&mut node);
         }
         let role = match (shows_nothing, is_spread, relationship.is_to_one()) {

@@ -2,12 +2,9 @@
 
 use super::mutate::json_of;
 use super::sql::Sql;
-use crate::plan::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN};
+use crate::plan::{ArgumentSource, BODY_ALIAS as BODY, CALL_ALIAS, CallPlan, SCALAR_COLUMN};
 use crate::request::{Payload, PayloadShape};
 use crate::schema::{Parameter, Returned};
-
-/// The alias of the body's row.
-const BODY: &str = "pgrst_body";
 
 /// Appends what follows `FROM`: the function with its arguments, named by the result's
 /// alias.

@@ -16,4 +16,4 @@ mod types;
 
 pub use body::BodyEncoding;
 pub use sql::Sql;
-pub use statement::{Column, Statement, is_custom, write};
+pub use statement::{Column, Statement, write};

@@ -3,14 +3,11 @@
 use super::condition::push_where;
 use super::sql::Sql;
 use crate::plan::{
-    EmbedNode, InsertPlan, MutatePlan, Mutation, ReadNode, ResolvedCondition, SelectedValue,
-    TypedColumn,
+    BODY_ALIAS as BODY, EmbedNode, InsertPlan, MutatePlan, Mutation, ReadNode, ResolvedCondition,
+    SelectedValue, TypedColumn,
 };
 use crate::request::{JsonPayload, Payload, PayloadShape};
 use crate::schema::{Cardinality, QualifiedName, RelationshipKind};
-
-/// The alias of the body's rows.
-const BODY: &str = "pgrst_body";
 
 /// The alias of one element of the body, as jsonb.
 const ITEM: &str = "pgrst_item";

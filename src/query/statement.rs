@@ -7,8 +7,7 @@ use super::body::{self, BodyEncoding, Presented, ROW};
 use super::sql::Sql;
 use super::{access, call, mutate, select};
 use crate::plan::{
-    BodyFormat, CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan,
-    SCALAR_COLUMN,
+    CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan, SCALAR_COLUMN,
 };
 use crate::request::{self, ApiRequest, Count, Method, PlanFormat, Representation};
 use crate::schema::{QualifiedName, Returned};
@@ -279,9 +278,4 @@ fn presented(plan: &CallPlan) -> Presented {
         (_, true) => Presented::Values(SCALAR_COLUMN),
         (_, false) => Presented::OneValue(SCALAR_COLUMN),
     }
-}
-
-/// Whether a format is made of the rows by an aggregate of the database's.
-pub fn is_custom(format: &BodyFormat) -> bool {
-    matches!(format, BodyFormat::Handler(_) | BodyFormat::Scalar { .. })
 }

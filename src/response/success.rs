@@ -5,7 +5,7 @@ use super::{VARY, fault, from_sql, merges};
 use crate::config::ErrorVerbosity;
 use crate::error::{Error, Result};
 use crate::http::{Body, Response};
-use crate::plan::{BodyFormat, CallPlan, MediaChoice, MutatePlan, Mutation, ReadPlan};
+use crate::plan::{CallPlan, MediaChoice, MutatePlan, Mutation, ReadPlan};
 use crate::query::{BodyEncoding, Column, Statement};
 use crate::request::{ApiRequest, Count, Method, Preferences, Representation};
 use crate::schema::Returned;
@@ -252,11 +252,4 @@ fn location(plan: &MutatePlan, finished: &Finished) -> Option<String> {
         }
     }
     Some(text)
-}
-
-impl MediaChoice<'_> {
-    /// Whether the client sees rows at all, or an aggregate's own idea of them.
-    pub fn is_handler(&self) -> bool {
-        matches!(self.format, BodyFormat::Handler(_))
-    }
 }
