@@ -6,94 +6,28 @@
 #
 #   benches/soak.sh [MINUTES]
 #
-# Needs wrk, python3 and PostgreSQL's server programs (Debian: apt install wrk python3
-# postgresql). GOLDENKEY_BIN names another binary than the release build.
+# Needs wrk, curl, python3 and PostgreSQL's programs (Debian: apt install wrk curl python3
+# postgresql). lib.sh names the variables that it heeds.
 set -eu
 
 MINUTES=${1:-20}
 cd "$(dirname "$0")/.."
 
-fail() {
-    echo "benches/soak.sh: $*" >&2
-    exit 1
-}
+NAME=benches/soak.sh
+. benches/lib.sh
 
-command -v wrk >/dev/null || fail "wrk was not found (Debian: apt install wrk)"
-PG_BIN=${GOLDENKEY_PG_BIN:-$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)}
-[ -x "$PG_BIN/initdb" ] || fail "PostgreSQL's server programs were not found"
-if [ -z "${GOLDENKEY_BIN:-}" ]; then
-    cargo build --release --quiet
-    GOLDENKEY_BIN=${CARGO_TARGET_DIR:-target}/release/goldenkey
-fi
-
-WORK=$(mktemp -d)
-PIDS=
-finish() {
-    trap - EXIT INT TERM
-    for pid in $PIDS; do kill -INT "$pid" 2>/dev/null || true; done
-    wait
-    rm -rf "$WORK"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-# --- PostgreSQL ------------------------------------------------------------------------
-
-chmod 755 "$WORK"
-mkdir "$WORK/data" "$WORK/socket"
-as_postgres=
-if [ "$(id -u)" = 0 ]; then
-    user=postgres
-    id -u $user >/dev/null 2>&1 || user=nobody
-    chown $user "$WORK/data" "$WORK/socket"
-    as_postgres="setpriv --reuid=$user --regid=$(id -g $user) --clear-groups"
-fi
-# shellcheck disable=SC2086 # $as_postgres is a command with arguments, or nothing
-(cd / && $as_postgres "$PG_BIN/initdb" -D "$WORK/data" -U postgres -A trust -E UTF8 \
-    --locale=C --no-sync >/dev/null)
-# shellcheck disable=SC2086
-(cd / && exec $as_postgres "$PG_BIN/postgres" -D "$WORK/data" -k "$WORK/socket" \
-    -c listen_addresses= 2>"$WORK/postgres.log") &
-PIDS="$PIDS $!"
-psql() {
-    "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -h "$WORK/socket" -U postgres "$@"
-}
-tries=0
-until psql -c 'select 1' >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    [ $tries -lt 150 ] || fail "PostgreSQL did not start: $(cat "$WORK/postgres.log")"
-    sleep 0.2
-done
+need wrk curl python3
+begin
+start_postgres
 psql <<SQL
-create role web_anon nologin;
-create role authenticator login noinherit;
-grant web_anon to authenticator;
-create schema api;
 create table api.items as select n as id, 'item ' || n as name from generate_series(1, 20000) n;
 alter table api.items add primary key (id);
-grant usage on schema api to web_anon;
 grant select, insert, update, delete on api.items to web_anon;
 create function api.wait(seconds float) returns void language sql as
   'select pg_sleep(seconds)';
 SQL
 
-# --- the server ------------------------------------------------------------------------
-
-PORT=$((20000 + $$ % 10000))
-HOST=$(echo "$WORK/socket" | sed 's|/|%2F|g')
-cat >"$WORK/server.conf" <<CONF
-db-uri = "postgresql://authenticator@$HOST/postgres"
-db-schemas = "api"
-db-anon-role = "web_anon"
-server-host = "127.0.0.1"
-server-port = $PORT
-log-level = "error"
-CONF
-"$GOLDENKEY_BIN" "$WORK/server.conf" >"$WORK/server.log" 2>&1 &
-SERVER_PID=$!
-PIDS="$PIDS $SERVER_PID"
-sleep 2
-kill -0 $SERVER_PID 2>/dev/null || fail "the server ended: $(cat "$WORK/server.log")"
+start_server
 
 # --- load and faults -------------------------------------------------------------------
 

@@ -76,7 +76,9 @@ impl Prelude<'_> {
         if role.eq_ignore_ascii_case(RESERVED_ROLE) {
             return Err(reserved_role(role));
         }
-        push_role_setting(out, "search_path", self.search_path);
+        out.push_str("SET LOCAL search_path=");
+        out.push_str(self.search_path);
+        out.push(';');
         if let Some(settings) = self.schema.role_settings.get(role.as_str()) {
             for (name, value) in &settings.settings {
                 push_role_setting(out, name, value);

@@ -2,23 +2,11 @@
 
 use crate::compare::differences;
 use crate::suite::{Case, Placeholders, StartFailure, Suite};
-use crate::support::{Cluster, Server, Settings, http, janitor};
-use serde_json::Value;
+use crate::support::{Cluster, Server, http, janitor};
 use std::time::{Duration, Instant};
 
 const START_FAILURE_LIMIT: Duration = Duration::from_secs(20);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-
-/// Settings that every suite has unless it says otherwise. Writes are rolled back, so that
-/// cases are independent.
-fn default_settings() -> [(&'static str, Value); 4] {
-    [
-        ("db-anon-role", Value::from("web_anon")),
-        ("db-tx-end", Value::from("rollback-allow-override")),
-        ("db-pool", Value::from(4)),
-        ("log-level", Value::from("crit")),
-    ]
-}
 
 /// How a case went.
 #[derive(Debug, Clone)]
@@ -49,7 +37,7 @@ pub fn run_suite(
     for (file, text) in &suite.files {
         std::fs::write(folder.join(file), fill.fill(text)).map_err(|error| error.to_string())?;
     }
-    let mut server = Server::spawn(&settings(suite, &mut fill), &folder);
+    let mut server = Server::spawn(&suite.settings(&mut fill), &folder);
     if let Some(wanted) = &suite.expect_start_failure {
         report(0, check_start_failure(&mut server, wanted));
         return Ok(());
@@ -58,7 +46,7 @@ pub fn run_suite(
     for index in indices(suite, chosen) {
         if server.wait_for_exit(Duration::ZERO).is_some() {
             // The case before this one killed it.
-            server = Server::spawn(&settings(suite, &mut fill), &folder);
+            server = Server::spawn(&suite.settings(&mut fill), &folder);
             server.wait_until_ready()?;
         }
         let case = &suite.cases[index];
@@ -75,20 +63,6 @@ fn indices(suite: &Suite, chosen: &[usize]) -> Vec<usize> {
         Some(&last) if suite.stateful => (0..=last).collect(),
         _ => chosen.to_vec(),
     }
-}
-
-fn settings(suite: &Suite, fill: &mut Placeholders) -> Settings {
-    let mut settings = Settings::bare().set("db-uri", fill.cluster.uri(fill.database));
-    for (name, value) in default_settings() {
-        settings = settings.set(name, value);
-    }
-    for (name, value) in &suite.config {
-        settings = settings.set(name, fill.fill_value(value));
-    }
-    for (name, value) in &suite.env {
-        settings.environment.push((name.clone(), fill.fill(value)));
-    }
-    settings.text(&suite.config_text)
 }
 
 fn check_start_failure(server: &mut Server, wanted: &StartFailure) -> Outcome {

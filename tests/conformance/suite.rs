@@ -1,7 +1,7 @@
 //! The suites as files: what a case says, the request that it stands for, and the
 //! placeholders in a suite's strings.
 
-use crate::support::{Cluster, Request, jwt, port};
+use crate::support::{Cluster, Request, Settings, jwt, port};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
@@ -137,10 +137,36 @@ impl Suite {
         Some(folder().join("fixtures").join(self.fixture.as_ref()?))
     }
 
+    /// What the suite's server is started with.
+    pub fn settings(&self, fill: &mut Placeholders) -> Settings {
+        let mut settings = Settings::bare().set("db-uri", fill.cluster.uri(fill.database));
+        for (name, value) in default_settings() {
+            settings = settings.set(name, value);
+        }
+        for (name, value) in &self.config {
+            settings = settings.set(name, fill.fill_value(value));
+        }
+        for (name, value) in &self.env {
+            settings.environment.push((name.clone(), fill.fill(value)));
+        }
+        settings.text(&self.config_text)
+    }
+
     /// The suite's `jwt-secret`.
     pub fn secret(&self) -> Option<&str> {
         self.config.get("jwt-secret")?.as_str()
     }
+}
+
+/// Settings that every suite has unless it says otherwise. Writes are rolled back, so that
+/// cases are independent.
+fn default_settings() -> [(&'static str, Value); 4] {
+    [
+        ("db-anon-role", Value::from("web_anon")),
+        ("db-tx-end", Value::from("rollback-allow-override")),
+        ("db-pool", Value::from(4)),
+        ("log-level", Value::from("crit")),
+    ]
 }
 
 /// Everything outside ASCII is encoded by definition; of ASCII, nothing.

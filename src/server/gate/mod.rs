@@ -29,6 +29,7 @@ mod send;
 mod sweep;
 mod table;
 mod tally;
+mod wait;
 
 pub use fault::Fault;
 pub(super) use private::PrivateSocket;
@@ -42,7 +43,7 @@ use super::{Handler, Shutdown};
 use connection::{Connection, Watched};
 use helper::Helper;
 use links::Links;
-use polling::{Event, Events, PollMode, Poller};
+use polling::{PollMode, Poller};
 use queue::{FairQueue, Source};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Table;
 use tally::Tally;
+use wait::{Happened, Waiter};
 
 /// Keys of the poller: the public listener, then the links, then the client connections.
 const LISTENER_KEY: usize = 0;
@@ -167,11 +169,11 @@ impl Gate {
     /// # Errors
     /// The poller fails, which it does not do while its arguments are sound.
     pub(super) fn run(&mut self) -> io::Result<()> {
-        let mut events = Events::new();
+        let mut waiter = Waiter::new();
         // Before clients come, because a link is tried with the help of a worker.
         let patience = self.now + LINKS_PATIENCE;
         while !self.links.are_up() && self.now < patience {
-            self.turn(&mut events, Some(patience - self.now))?;
+            self.turn(&mut waiter, Some(patience - self.now))?;
         }
         self.start_accepting()?;
         loop {
@@ -182,7 +184,7 @@ impl Gate {
             if self.is_done() {
                 return Ok(());
             }
-            self.turn(&mut events, self.timeout())?;
+            self.turn(&mut waiter, self.timeout())?;
             while let Some(key) = self.ready.pop_front() {
                 self.receive_buffered(key);
             }
@@ -191,18 +193,17 @@ impl Gate {
     }
 
     /// Waits for events, for that long at most, and handles them.
-    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    fn turn(&mut self, waiter: &mut Waiter, timeout: Option<Duration>) -> io::Result<()> {
         self.connect_links();
-        events.clear();
-        self.poller.wait(events, timeout)?;
+        waiter.wait(&self.poller, timeout)?;
         self.now = Instant::now();
-        for event in events.iter() {
+        for event in waiter.events() {
             self.dispatch(event);
         }
         Ok(())
     }
 
-    fn dispatch(&mut self, event: Event) {
+    fn dispatch(&mut self, event: Happened) {
         match event.key {
             LISTENER_KEY => self.accept(),
             key if key < FIRST_CLIENT_KEY => self.on_link(key - FIRST_LINK_KEY, event),
@@ -218,9 +219,8 @@ impl Gate {
         next.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    fn on_client(&mut self, key: usize, event: Event) {
-        // HUP without anything more to send or receive: the client is gone.
-        if event.is_interrupt() || event.is_err() == Some(true) {
+    fn on_client(&mut self, key: usize, event: Happened) {
+        if event.gone {
             return self.abort(key);
         }
         if event.writable {
@@ -231,7 +231,7 @@ impl Gate {
         }
     }
 
-    fn on_link(&mut self, index: usize, event: Event) {
+    fn on_link(&mut self, index: usize, event: Happened) {
         if event.writable {
             self.flush_link(index);
         }
