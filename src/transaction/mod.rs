@@ -2,7 +2,8 @@
 //!
 //! The message begins the transaction, enters the role with its settings, runs the
 //! pre-request function and the statement, and ends the transaction. Only where the end
-//! depends on the result does a second message follow.
+//! depends on the result does a second message follow, and large bodies go ahead of their
+//! statement in pieces.
 
 mod failure;
 mod prelude;
@@ -120,9 +121,28 @@ impl Transaction<'_> {
         connection: &mut Connection,
         message: &mut String,
     ) -> Result<Outcome, Aborted> {
-        let preparing = self.write(connection, message);
+        message.clear();
+        // Before anything of the session is used: it may take what would be used away.
+        if let Some(eviction) = connection.statements.eviction() {
+            message.push_str(&eviction);
+            message.push(';');
+        }
+        let (session_use, key) = self.plan_use(connection);
+        self.write_beginning(session_use, message);
         connection.in_doubt = true;
-        let (answer, cancelled) = self.send(connection, message);
+        let guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
+        let ahead = self.statement.sql.send_pieces(message, |piece| {
+            let sent = connection.client.batch_execute(piece);
+            piece.clear();
+            sent
+        });
+        let may_commit = ahead.is_ok() && !self.read_only;
+        let mut preparing = None;
+        let answer = ahead.and_then(|()| {
+            preparing = self.write_statement(session_use, key, message);
+            connection.client.simple_query(message)
+        });
+        let cancelled = guard.is_some_and(CancelGuard::finish);
         // Bodies can be large; they need not be held while the answer is presented.
         message.clear();
         message.shrink_to(KEPT_MESSAGE_BYTES);
@@ -137,7 +157,7 @@ impl Transaction<'_> {
                 if preparing.is_some() {
                     connection.statements.failed();
                 }
-                let failure = Failure::new(error, !self.read_only);
+                let failure = Failure::new(error, may_commit);
                 if !failure.ends_session() {
                     roll_back(connection);
                 }
@@ -150,24 +170,8 @@ impl Transaction<'_> {
         result
     }
 
-    /// Sends the message; tells also whether its cancellation was asked for meanwhile.
-    fn send(
-        &self,
-        connection: &mut Connection,
-        message: &str,
-    ) -> (Result<Vec<SimpleQueryMessage>, postgres::Error>, bool) {
-        let guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
-        let answer = connection.client.simple_query(message);
-        (answer, guard.is_some_and(CancelGuard::finish))
-    }
-
-    /// Writes the message; gives the key and number of a statement that it prepares.
-    fn write(&self, connection: &mut Connection, out: &mut String) -> Option<(String, u64)> {
-        out.clear();
-        if let Some(eviction) = connection.statements.eviction() {
-            out.push_str(&eviction);
-            out.push(';');
-        }
+    /// Writes what comes before the statement.
+    fn write_beginning(&self, session_use: Use, out: &mut String) {
         out.push_str(match (self.isolation, self.read_only) {
             (IsolationLevel::ReadCommitted, true) => {
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
@@ -187,7 +191,6 @@ impl Transaction<'_> {
             }
         });
         out.push_str(self.prelude);
-        let (session_use, key) = self.plan_use(connection);
         if let Some(pre_request) = self.pre_request {
             out.push_str(pre_request);
             out.push(';');
@@ -195,23 +198,12 @@ impl Transaction<'_> {
                 push_role_check(out, self.role);
             }
         }
-        if let Some(estimate) = &self.statement.estimate {
-            estimate.write_inline(out);
-            out.push(';');
-        }
-        let preparing = self.write_statement(session_use, key, out);
-        out.push_str(match self.end {
-            End::Commit => ";COMMIT",
-            // Deferred constraints are checked although nothing stays.
-            End::Rollback => ";SET CONSTRAINTS ALL IMMEDIATE;ROLLBACK",
-            End::Decide(_) => "",
-        });
-        preparing
     }
 
     /// How the statement is to be run in this session, and its key there.
     fn plan_use(&self, connection: &mut Connection) -> (Use, String) {
-        match self.session_key.filter(|_| !self.statement.is_explain) {
+        let is_inline = self.statement.is_explain || self.statement.sql.has_pieces();
+        match self.session_key.filter(|_| !is_inline) {
             None => (Use::Inline, String::new()),
             Some(session) => {
                 let key = format!("{session}\0{}", self.statement.sql.shape());
@@ -220,14 +212,20 @@ impl Transaction<'_> {
         }
     }
 
+    /// Writes the statement and the end; gives the key and number of a statement that it
+    /// prepares.
     fn write_statement(
         &self,
         session_use: Use,
         key: String,
         out: &mut String,
     ) -> Option<(String, u64)> {
+        if let Some(estimate) = &self.statement.estimate {
+            estimate.write_inline(out);
+            out.push(';');
+        }
         let sql: &Sql = &self.statement.sql;
-        match session_use {
+        let preparing = match session_use {
             Use::Inline => {
                 sql.write_inline(out);
                 None
@@ -245,7 +243,14 @@ impl Transaction<'_> {
                 write_execute(out, number, sql);
                 Some((key, number))
             }
-        }
+        };
+        out.push_str(match self.end {
+            End::Commit => ";COMMIT",
+            // Deferred constraints are checked although nothing stays.
+            End::Rollback => ";SET CONSTRAINTS ALL IMMEDIATE;ROLLBACK",
+            End::Decide(_) => "",
+        });
+        preparing
     }
 
     /// Ends the transaction where its message has not, and takes the connection out of doubt.

@@ -45,7 +45,7 @@ struct Prepared {
 }
 
 /// How a statement is to be run.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// As it is, with its values inside.
     Inline,
