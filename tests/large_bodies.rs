@@ -59,7 +59,7 @@ fn functions_take_them_in_every_form() {
         Request::new("POST", path).header("Content-Type", media).body(text.clone())
     };
     let response = server.send(&plain("/rpc/echo", "text/plain"));
-    assert!(response.json() == Value::from(text.as_str()), "another text came back");
+    assert!(response.json() == text.as_str(), "another text came back");
     let response = server.send(&plain("/rpc/hash_of", "application/octet-stream"));
     let expected = Cluster::shared()
         .connect("postgres")
