@@ -6,6 +6,7 @@
 
 use crate::cancel::Cancel;
 use std::borrow::Cow;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -80,37 +81,91 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// Bytes that stay in the buffer they arrived in, such as a row of a result.
     Shared(Box<dyn AsRef<[u8]> + Send>),
+    /// The same, as two hexadecimal digits a byte.
+    Hex(Box<dyn AsRef<[u8]> + Send>),
 }
 
-impl Body {
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Body::Empty => &[],
-            Body::Bytes(bytes) => bytes,
-            Body::Shared(owner) => (**owner).as_ref(),
-        }
-    }
+/// Bytes that are decoded at once while a body is written.
+const DECODED_BYTES: usize = 16 << 10;
 
+impl Body {
     /// The number of bytes.
     pub fn len(&self) -> usize {
-        self.as_bytes().len()
+        match self {
+            Body::Empty => 0,
+            Body::Bytes(bytes) => bytes.len(),
+            Body::Shared(owner) => (**owner).as_ref().len(),
+            Body::Hex(owner) => (**owner).as_ref().len() / 2,
+        }
     }
 
     /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
-        self.as_bytes().is_empty()
+        self.len() == 0
     }
+
+    /// Writes the bytes.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Body::Empty => Ok(()),
+            Body::Bytes(bytes) => out.write_all(bytes),
+            Body::Shared(owner) => out.write_all((**owner).as_ref()),
+            Body::Hex(owner) => {
+                let mut decoded = Vec::with_capacity(DECODED_BYTES.min(self.len()));
+                for digits in (**owner).as_ref().chunks(2 * DECODED_BYTES) {
+                    decoded.clear();
+                    decoded.extend(digits.chunks_exact(2).map(|pair| byte_of(pair[0], pair[1])));
+                    out.write_all(&decoded)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The bytes, in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len());
+        // Writing to a Vec cannot fail.
+        let _ = self.write_to(&mut bytes);
+        bytes
+    }
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn byte_of(high: u8, low: u8) -> u8 {
+    let value = |digit: u8| (digit as char).to_digit(16).unwrap_or(0) as u8;
+    value(high) << 4 | value(low)
 }
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+        write!(f, "{:?}", String::from_utf8_lossy(&self.to_vec()))
     }
 }
 
 impl From<String> for Body {
     fn from(text: String) -> Self {
         Body::Bytes(text.into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn hexadecimal_bodies_become_their_bytes(
+            bytes in proptest::collection::vec(any::<u8>(), 0..3 * DECODED_BYTES),
+        ) {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let body = Body::Hex(Box::new(digits));
+            prop_assert_eq!(body.len(), bytes.len());
+            prop_assert_eq!(body.to_vec(), bytes);
+        }
     }
 }

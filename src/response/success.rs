@@ -202,9 +202,10 @@ impl Finished<'_> {
 /// The body column, left in the buffer that it arrived in.
 fn body(outcome: Outcome, encoding: BodyEncoding) -> Body {
     let Some(row) = outcome.rows.into_iter().next() else { return Body::Empty };
+    let row = Box::new(BodyRow(row));
     match encoding {
-        BodyEncoding::Text => Body::Shared(Box::new(BodyRow(row))),
-        BodyEncoding::Hex => Body::Bytes(decode_hex(row.get(Column::BODY).unwrap_or_default())),
+        BodyEncoding::Text => Body::Shared(row),
+        BodyEncoding::Hex => Body::Hex(row),
     }
 }
 
@@ -215,12 +216,6 @@ impl AsRef<[u8]> for BodyRow {
     fn as_ref(&self) -> &[u8] {
         self.0.get(Column::BODY).unwrap_or_default().as_bytes()
     }
-}
-
-/// What `encode(..., 'hex')` has written.
-fn decode_hex(text: &str) -> Vec<u8> {
-    let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
-    text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
 /// The path and the query in a canonical form.

@@ -267,11 +267,11 @@ fn write_response(
     let mut head = Vec::with_capacity(512 + if inline { body.len() } else { 0 });
     write_head(&mut head, response, to_head, connection);
     if inline {
-        head.extend_from_slice(body);
+        body.write_to(&mut head)?;
     }
     out.write_all(&head)?;
     if !inline {
-        out.write_all(body)?;
+        body.write_to(out)?;
     }
     out.flush()
 }

@@ -43,9 +43,9 @@ pub(super) fn write_head(
     out.extend_from_slice(b"\r\n");
 }
 
-/// The bytes of the body that follow the head on the wire.
-pub(super) fn sent_body(response: &Response, to_head: bool) -> &[u8] {
-    if to_head || !may_have_body(response.status) { &[] } else { response.body.as_bytes() }
+/// The body that follows the head on the wire.
+pub(super) fn sent_body(response: &Response, to_head: bool) -> &Body {
+    if to_head || !may_have_body(response.status) { &Body::Empty } else { &response.body }
 }
 
 /// Whether a response of that status has a body (RFC 9110, section 6.4.1).

@@ -59,7 +59,7 @@ pub fn send(
 ) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(512 + response.body.len());
     write_head(&mut bytes, response, to_head, Some("close"));
-    bytes.extend_from_slice(sent_body(response, to_head));
+    sent_body(response, to_head).write_to(&mut bytes)?;
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
         socket.set_write_timeout(Some(left(deadline)?))?;

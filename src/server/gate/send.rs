@@ -23,7 +23,8 @@ pub(super) fn fault_bytes(fault: Fault, to_head: bool, keep_alive: bool) -> (Vec
     let connection = if keep_alive { "keep-alive" } else { "close" };
     write_head(&mut bytes, &response, to_head, Some(connection));
     let body = sent_body(&response, to_head);
-    bytes.extend_from_slice(body);
+    // Writing to a Vec cannot fail.
+    let _ = body.write_to(&mut bytes);
     (bytes, body.len() as u64)
 }
 
