@@ -9,13 +9,13 @@
 use crate::config::connection::{ConnectError, Connector, close_aside};
 use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
-use postgres::Client;
 use postgres::error::SqlState;
+use postgres::{Client, SimpleQueryMessage};
 use r2d2::ManageConnection;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A connection that has been idle for longer is tried before it is used: the server may
@@ -56,6 +56,8 @@ struct Shared {
     observer: Arc<Observer>,
     max_lifetime: Option<Duration>,
     failure: Mutex<Option<Failure>>,
+    /// What sessions fall back to; see [`Pool::set_search_path`].
+    search_path: Mutex<Option<Arc<str>>>,
     /// Connections of an older generation are replaced before they are used.
     generation: AtomicU64,
     /// What was last known to work at this time after `epoch`, in microseconds, or earlier, is
@@ -109,6 +111,7 @@ impl Pool {
             observer,
             max_lifetime: non_zero(settings.max_lifetime),
             failure: Mutex::new(None),
+            search_path: Mutex::new(None),
             generation: AtomicU64::new(0),
             doubted_until: AtomicU64::new(0),
             epoch: Instant::now(),
@@ -160,11 +163,14 @@ impl Pool {
             return Ok(());
         }
         let generation = self.shared.generation.load(Ordering::Acquire);
-        let client = self.connect()?;
+        let search_path = lock(&self.shared.search_path).clone();
+        let mut client = self.connect(search_path.as_deref())?;
+        let search_path = search_path.filter(|path| falls_back_to(&mut client, path));
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.shared.observer.observe(&Event::ConnectionOpened);
         slot.connection = Some(Connection {
             client,
+            search_path,
             statements: StatementCache::default(),
             in_doubt: false,
             shared: self.shared.clone(),
@@ -176,7 +182,7 @@ impl Pool {
         Ok(())
     }
 
-    fn connect(&self) -> Result<Client, Unavailable> {
+    fn connect(&self, search_path: Option<&str>) -> Result<Client, Unavailable> {
         if let Some(failure) = &mut *self.failure() {
             let now = Instant::now();
             if now < failure.retry_at {
@@ -185,7 +191,7 @@ impl Pool {
             // This attempt speaks for all others meanwhile.
             failure.retry_at = now + failure.backoff;
         }
-        match self.shared.connector.connect() {
+        match self.shared.connector.connect_with(search_path) {
             Ok(client) => {
                 *self.failure() = None;
                 Ok(client)
@@ -207,9 +213,8 @@ impl Pool {
         error
     }
 
-    fn failure(&self) -> std::sync::MutexGuard<'_, Option<Failure>> {
-        // Whoever panicked left a whole value behind.
-        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        lock(&self.shared.failure)
     }
 
     /// Lets the next request connect at once: the database is known to be back.
@@ -228,9 +233,15 @@ impl Pool {
         &self.shared.observer
     }
 
-    /// Lets every connection be replaced before its next use.
-    pub fn renew(&self) {
-        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    /// Sets the search path, as SQL, that sessions begin with and fall back to: to return to
+    /// it is cheap for PostgreSQL, to set one as a text is not. Sessions with another are
+    /// replaced before their next use.
+    pub fn set_search_path(&self, path: Option<&str>) {
+        let mut current = lock(&self.shared.search_path);
+        if current.as_deref() != path {
+            *current = path.map(Arc::from);
+            self.shared.generation.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// What connects, for connections outside the pool.
@@ -285,6 +296,19 @@ impl Shared {
     fn micros(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// Whether the session has that search path to fall back to.
+fn falls_back_to(client: &mut Client, path: &str) -> bool {
+    let answer = client.simple_query("SHOW search_path").unwrap_or_default();
+    answer
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some(path)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked left a whole value behind.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// r2d2 takes no zero; a zero setting means no limit.
@@ -342,6 +366,8 @@ impl Slot {
 pub struct Connection {
     /// The session.
     pub client: Client,
+    /// The search path, as SQL, that `SET search_path TO DEFAULT` brings back.
+    pub search_path: Option<Arc<str>>,
     /// The statements that are prepared in it.
     pub statements: StatementCache,
     /// Whether the session may be in the midst of something. It is set before anything is

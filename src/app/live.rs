@@ -139,6 +139,13 @@ impl Live {
     pub fn search_path(&self, schema: &str) -> &str {
         self.search_paths.get(schema).map_or("", String::as_str)
     }
+
+    /// The search path that most requests have, for sessions to begin with. A pooler in
+    /// transaction mode, for which statements are not prepared, knows no such sessions.
+    pub fn session_search_path(&self) -> Option<&str> {
+        let schema = self.config.db_schemas.first()?;
+        self.config.db_prepared_statements.then(|| self.search_path(schema))
+    }
 }
 
 fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, KeyError> {

@@ -60,6 +60,7 @@ struct Buffers {
 impl App {
     /// An application that answers with `live` over the connections of `pool`.
     pub fn new(live: Live, pool: Pool) -> Self {
+        pool.set_search_path(live.session_search_path());
         Self { live: ArcSwap::from_pointee(live), pool, reloads: Reloads::default() }
     }
 
@@ -70,6 +71,7 @@ impl App {
 
     /// Answers the requests from now on with something else.
     pub fn swap(&self, live: Live) {
+        self.pool.set_search_path(live.session_search_path());
         self.live.store(Arc::new(live));
     }
 
@@ -213,7 +215,6 @@ impl Exchange<'_> {
                 identity: self.identity,
                 request: self.api,
                 headers: &self.http.headers,
-                search_path,
                 schema: self.schema,
                 routine,
             }
@@ -228,6 +229,7 @@ impl Exchange<'_> {
                 isolation: self.isolation(routine),
                 read_only,
                 role: &self.identity.role,
+                search_path,
                 prelude,
                 pre_request: self.live.pre_request.as_deref(),
                 statement,

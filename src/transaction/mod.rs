@@ -20,6 +20,7 @@ use crate::query::quote::literal;
 use crate::query::{Column, Sql, Statement};
 use crate::schema::IsolationLevel;
 use postgres::{SimpleQueryMessage, SimpleQueryRow};
+use prelude::push_stored_setting;
 use statements::Use;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,6 +33,8 @@ pub struct Transaction<'t> {
     pub read_only: bool,
     /// The role that the prelude enters.
     pub role: &'t str,
+    /// The search path, as SQL.
+    pub search_path: &'t str,
     /// The text that enters the role and sets what the request brings.
     pub prelude: &'t str,
     /// A call of the pre-request function.
@@ -128,7 +131,7 @@ impl Transaction<'_> {
             message.push(';');
         }
         let (session_use, key) = self.plan_use(connection);
-        self.write_beginning(session_use, message);
+        self.write_beginning(connection, session_use, message);
         connection.in_doubt = true;
         let guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
         let ahead = self.statement.sql.send_pieces(message, |piece| {
@@ -171,7 +174,7 @@ impl Transaction<'_> {
     }
 
     /// Writes what comes before the statement.
-    fn write_beginning(&self, session_use: Use, out: &mut String) {
+    fn write_beginning(&self, connection: &Connection, session_use: Use, out: &mut String) {
         out.push_str(match (self.isolation, self.read_only) {
             (IsolationLevel::ReadCommitted, true) => {
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
@@ -190,6 +193,11 @@ impl Transaction<'_> {
                 "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;"
             }
         });
+        if connection.search_path.as_deref() == Some(self.search_path) {
+            out.push_str("SET LOCAL search_path TO DEFAULT;");
+        } else {
+            push_stored_setting(out, "search_path", self.search_path);
+        }
         out.push_str(self.prelude);
         if let Some(pre_request) = self.pre_request {
             out.push_str(pre_request);

@@ -1,5 +1,4 @@
-//! The settings of a request's transaction, as SQL text: role, search path, claims,
-//! headers and the rest of what a function can ask with `current_setting`.
+//! The settings of a request's transaction, as SQL text: role, claims, headers and the rest of what a function can ask with `current_setting`.
 //!
 //! <https://docs.postgrest.org/en/v16/references/transactions.html>
 
@@ -58,8 +57,6 @@ pub struct Prelude<'a> {
     pub request: &'a ApiRequest,
     /// The header fields, for `request.headers` and `request.cookies`.
     pub headers: &'a Headers,
-    /// The search path, as SQL.
-    pub search_path: &'a str,
     /// What the role brings.
     pub schema: &'a SchemaCache,
     /// The function that is called, whose own settings apply to the whole transaction.
@@ -76,12 +73,9 @@ impl Prelude<'_> {
         if role.eq_ignore_ascii_case(RESERVED_ROLE) {
             return Err(reserved_role(role));
         }
-        out.push_str("SET LOCAL search_path=");
-        out.push_str(self.search_path);
-        out.push(';');
         if let Some(settings) = self.schema.role_settings.get(role.as_str()) {
             for (name, value) in &settings.settings {
-                push_role_setting(out, name, value);
+                push_stored_setting(out, name, value);
             }
         }
         out.push_str(self.identity.sql.get_or_init(|| self.identity_text()));
@@ -94,7 +88,7 @@ impl Prelude<'_> {
             push_setting(out, "timezone", timezone);
         }
         for (name, value) in self.routine.map_or(&[][..], |r| &r.settings) {
-            push_role_setting(out, name, value);
+            push_stored_setting(out, name, value);
         }
         Ok(())
     }
@@ -140,9 +134,9 @@ fn push_setting(out: &mut String, name: &str, value: &str) {
     out.push(';');
 }
 
-/// A setting that is stored with a role or function. Some hold lists, which `SET` would
-/// take for one item: `set_config` reads the stored form.
-fn push_role_setting(out: &mut String, name: &str, value: &str) {
+/// A setting as a text that is stored with a role or function. Some hold lists, which `SET`
+/// would take for one item: `set_config` reads the stored form.
+pub(super) fn push_stored_setting(out: &mut String, name: &str, value: &str) {
     out.push_str("SELECT set_config(");
     literal(out, name);
     out.push(',');

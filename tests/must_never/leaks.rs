@@ -1,6 +1,7 @@
 //! Point 1: A request runs with another request's role, claims or settings.
 
 use crate::SQL;
+use crate::support::process::Signal;
 use crate::support::{Cluster, Database, Request, Server, Settings, jwt, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -179,4 +180,40 @@ fn many_roles_over_few_connections_never_see_each_other() {
             });
         }
     });
+}
+
+/// Sessions begin with the search path that most requests want. A function that changes its
+/// session's own must not decide where the next request's names are looked up.
+#[test]
+fn a_search_path_that_a_function_leaves_behind() {
+    let database = Cluster::shared().database(&format!(
+        "{SQL}
+         create schema other;
+         grant usage on schema other to web_anon;
+         create function api.path() returns text language sql stable as
+           $$ select current_setting('search_path') $$;
+         create function other.path() returns text language sql stable as
+           $$ select current_setting('search_path') $$;
+         create function api.turn() returns text language sql as
+           $$ select set_config('search_path', 'pg_temp', false) $$;"
+    ));
+    let settings = Settings::new(&database).set("db-pool", 1).set("db-schemas", "api, other");
+    let server = Server::start(&settings);
+    let path = |schema: &str| {
+        server.send(&Request::get("/rpc/path").header("Accept-Profile", schema)).json()
+    };
+    for _ in 0..3 {
+        assert_eq!(path("api"), json!("\"api\", \"public\""));
+        assert_eq!(path("other"), json!("\"other\", \"public\""));
+        let turned = server.send(&Request::post("/rpc/turn", "{}"));
+        assert_eq!(turned.status, 200, "{}", turned.text());
+    }
+    server.rewrite(&settings.clone().set("db-schemas", "other, api"));
+    server.signal(Signal::User2);
+    let reloaded = wait_for(Duration::from_secs(10), || {
+        let got = server.send(&Request::get("/rpc/path"));
+        (got.json() == json!("\"other\", \"public\"")).then_some(())
+    });
+    assert!(reloaded.is_some(), "{}", server.log_end());
+    assert_eq!(path("api"), json!("\"api\", \"public\""));
 }

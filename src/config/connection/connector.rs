@@ -72,6 +72,12 @@ impl Connector {
     ///
     /// The error is that of the last server tried.
     pub fn connect(&self) -> Result<Client, ConnectError> {
+        self.connect_with(None)
+    }
+
+    /// The same, with a search path that the session falls back to, as SQL. A pooler between
+    /// may refuse such settings or lose them: then the session does not have it.
+    pub fn connect_with(&self, search_path: Option<&str>) -> Result<Client, ConnectError> {
         let mut order: Vec<&Endpoint> = self.0.servers.iter().collect();
         if self.0.shuffle {
             shuffle(&mut order);
@@ -84,7 +90,7 @@ impl Connector {
         for (target, endpoint) in
             rounds.iter().flat_map(|target| order.iter().map(move |endpoint| (target, endpoint)))
         {
-            match self.connect_to(endpoint, *target) {
+            match self.connect_to(endpoint, *target, search_path) {
                 Ok(client) => return Ok(client),
                 Err(error) => last = Some(error),
             }
@@ -105,10 +111,18 @@ impl Connector {
         &self,
         endpoint: &Endpoint,
         target: TargetSession,
+        search_path: Option<&str>,
     ) -> Result<Client, ConnectError> {
         let mut last = None;
         for config in &endpoint.attempts {
-            match self.attempt(config, target) {
+            let attempted = match search_path {
+                None => self.attempt(config, target),
+                Some(path) => match self.attempt(&with_search_path(config, path), target) {
+                    Err(cause) if cause.is_about_parameters() => self.attempt(config, target),
+                    attempted => attempted,
+                },
+            };
+            match attempted {
                 Ok(client) => return Ok(client),
                 Err(cause) => {
                     let retry = cause.is_about_encryption();
@@ -222,7 +236,7 @@ fn config(settings: &ConnectionSettings, server: &Server) -> Config {
         config.password(password);
     }
     if let Some(options) = &settings.options {
-        config.options(options);
+        config.options(&options);
     }
     if let Some(timeout) = settings.tcp_user_timeout {
         config.tcp_user_timeout(timeout);
@@ -230,6 +244,23 @@ fn config(settings: &ConnectionSettings, server: &Server) -> Config {
     if settings.tls.direct {
         config.ssl_negotiation(SslNegotiation::Direct);
     }
+    config
+}
+
+/// The same with a search path that the session falls back to.
+///
+/// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS>
+fn with_search_path(config: &Config, path: &str) -> Config {
+    let mut options = config.get_options().map_or(String::new(), |given| format!("{given} "));
+    options.push_str("-c search_path=");
+    for c in path.chars() {
+        if c.is_whitespace() || c == '\\' {
+            options.push('\\');
+        }
+        options.push(c);
+    }
+    let mut config = config.clone();
+    config.options(&options);
     config
 }
 
@@ -294,6 +325,12 @@ impl Cause {
         let Cause::Postgres(error) = self else { return false };
         let refused = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
         refused || causes(error).any(is_tls)
+    }
+
+    /// Whether a pooler between does not know a setting that the session was to begin with.
+    fn is_about_parameters(&self) -> bool {
+        let Cause::Postgres(error) = self else { return false };
+        error.code() == Some(&SqlState::PROTOCOL_VIOLATION)
     }
 }
 
