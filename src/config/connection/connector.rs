@@ -236,7 +236,7 @@ fn config(settings: &ConnectionSettings, server: &Server) -> Config {
         config.password(password);
     }
     if let Some(options) = &settings.options {
-        config.options(&options);
+        config.options(options);
     }
     if let Some(timeout) = settings.tcp_user_timeout {
         config.tcp_user_timeout(timeout);
