@@ -1,9 +1,14 @@
-//! Looking things up in the schema cache must not cost more in a large schema.
+//! Looking things up in the schema cache must not cost more in a large schema, nor finding the
+//! function that is meant among many.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use goldenkey::config::OpenApiMode;
+use goldenkey::http::{Headers, Request};
+use goldenkey::plan::{self, Plan};
+use goldenkey::request::{self, ApiRequest};
 use goldenkey::schema::{
-    Cardinality, ExposedSchema, QualifiedName, Relation, RelationKind, Relationship,
-    RelationshipKind, SchemaCache,
+    Cardinality, ExposedSchema, Parameter, QualifiedName, Relation, RelationKind, Relationship,
+    RelationshipKind, ReturnType, Returned, Routine, SchemaCache, Volatility,
 };
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -60,5 +65,73 @@ fn lookup(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, lookup);
+/// A schema of so many functions, each with so many overloads, which have a parameter of the
+/// same name and one of their own.
+fn functions_of(functions: usize, overloads: usize) -> SchemaCache {
+    let parameter = |name: String| Parameter {
+        name: name.into(),
+        data_type: "integer".into(),
+        cast_type: "integer".into(),
+        required: true,
+        variadic: false,
+    };
+    let routine = |function: usize, overload: usize| Routine {
+        name: QualifiedName::new("app", format!("function_{function}")),
+        description: None,
+        parameters: vec![parameter("id".to_owned()), parameter(format!("argument_{overload}"))],
+        returns: ReturnType {
+            is_set: false,
+            returned: Returned::Scalar(QualifiedName::new("pg_catalog", "int4")),
+        },
+        volatility: Volatility::Volatile,
+        variadic: false,
+        isolation: None,
+        settings: Vec::new(),
+    };
+    let routines = (0..functions).map(|function| {
+        let routines: Vec<_> = (0..overloads).map(|overload| routine(function, overload)).collect();
+        (routines[0].name.name.clone(), routines)
+    });
+    let app = ExposedSchema { routines: routines.collect(), ..Default::default() };
+    SchemaCache { schemas: HashMap::from([("app".into(), app)]), ..Default::default() }
+}
+
+fn resolution(criterion: &mut Criterion) {
+    let schemas = ["app".to_owned()];
+    let settings = request::Settings {
+        schemas: &schemas,
+        root_spec: None,
+        root_enabled: true,
+        tx_override: false,
+    };
+    let mut http = Request {
+        method: "POST".into(),
+        path: "/rpc/function_0".into(),
+        headers: Headers(vec![("Content-Type".into(), "application/json".into())]),
+        body: b"{\"id\": 1, \"argument_0\": 2}".to_vec(),
+        ..Request::default()
+    };
+    let api = ApiRequest::parse(&mut http, &settings).expect("a good request");
+    let settings = plan::Settings {
+        max_rows: None,
+        aggregates_enabled: false,
+        plan_enabled: false,
+        openapi_mode: OpenApiMode::Disabled,
+        legacy_target_names: true,
+    };
+    let mut group = criterion.benchmark_group("resolve and plan a call");
+    for (functions, overloads) in [(1, 1), (5_000, 1), (1, 100), (50, 100)] {
+        let cache = functions_of(functions, overloads);
+        let id = BenchmarkId::new(format!("{functions} functions"), overloads);
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let plan = plan::plan(&api, &cache, &settings).expect("a plan");
+                assert!(matches!(plan, Plan::Call(_)));
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, lookup, resolution);
 criterion_main!(benches);
