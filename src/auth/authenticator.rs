@@ -1,5 +1,6 @@
 //! The way of a request: bearer token, cache, signature, claims, role.
 
+use super::audience::Audience;
 use super::cache::TokenCache;
 use super::claims::{Claims, Validity};
 use super::deny::DenyList;
@@ -74,7 +75,7 @@ impl Authenticator {
         let trust = Trust {
             keys,
             remote: url.map(remote).transpose()?,
-            audiences: settings.audience.into_iter().collect(),
+            audiences: settings.audience.into_iter().map(Audience::new).collect(),
             audience_required: settings.audience_required,
         };
         let authenticator = Authenticator {

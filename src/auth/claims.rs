@@ -3,6 +3,7 @@
 //! RFC 7519, section 4.1, with PostgREST's readings: times have 30 seconds of leeway, a
 //! `null` counts as absent, an absent or empty `aud` is for everybody.
 
+use super::audience::Audience;
 use super::json;
 use super::refusal::Refusal;
 use std::borrow::Cow;
@@ -60,7 +61,7 @@ impl<'a> Claims<'a> {
 
     /// Checks the audience: `expected` is among those of the token, or the token names none
     /// and none is `required`. Without an expected audience only the type is checked.
-    pub fn check_audience(&self, expected: &[String], required: bool) -> Result<(), Refusal> {
+    pub fn check_audience(&self, expected: &[Audience], required: bool) -> Result<(), Refusal> {
         let json = match self.get("aud") {
             None | Some("null") => "[]",
             Some(json) => json,
@@ -77,7 +78,7 @@ impl<'a> Claims<'a> {
         let holds = match (expected.is_empty(), given.is_empty()) {
             (true, _) => true,
             (false, true) => !required,
-            (false, false) => given.iter().any(|g| expected.iter().any(|e| e == g)),
+            (false, false) => given.iter().any(|g| expected.iter().any(|e| e.is(g))),
         };
         if holds { Ok(()) } else { Err(Refusal::NotInAudience) }
     }

@@ -9,6 +9,7 @@
 //! (<https://docs.postgrest.org/en/v16/references/auth.html>). A name that a claims object
 //! holds twice counts where it stands first; a header that does so is refused.
 
+mod audience;
 mod authenticator;
 mod cache;
 mod claims;

@@ -5,6 +5,7 @@
 //! other tokens must be signed with the default keys.
 
 use super::KeyError;
+use super::audience::Audience;
 use super::claims::Claims;
 use super::key::Key;
 use super::key_set::KeySet;
@@ -21,7 +22,7 @@ pub(super) struct Trust {
     pub keys: KeySet,
     pub remote: Option<Arc<RemoteKeys>>,
     /// Any of these will do; none means that everybody is meant.
-    pub audiences: Vec<String>,
+    pub audiences: Vec<Audience>,
     /// Whether a token must name an audience.
     pub audience_required: bool,
 }
@@ -98,8 +99,8 @@ pub(super) fn parse_issuers(
         let remote = settings.jwks_url.as_deref().map(remote).transpose()?;
         let audiences = match settings.aud {
             None => Vec::new(),
-            Some(OneOrMany::One(audience)) => vec![audience],
-            Some(OneOrMany::Many(audiences)) => audiences,
+            Some(OneOrMany::One(audience)) => vec![Audience::new(audience)],
+            Some(OneOrMany::Many(audiences)) => audiences.into_iter().map(Audience::new).collect(),
         };
         let audience_required = settings.aud_required;
         trusts.insert(issuer, Trust { keys, remote, audiences, audience_required });

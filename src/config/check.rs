@@ -36,12 +36,19 @@ pub(super) fn not_zero(duration: &Duration) -> Result<(), Rejected> {
 /// `jwt-aud` is a StringOrURI (RFC 7519, section 2): with a colon, a URI.
 pub(super) fn word_or_uri(audience: &Option<String>) -> Result<(), Rejected> {
     match audience {
-        Some(text) if text.contains(':') && !is_uri(text) => Err(Rejected::invalid(
-            "jwt-aud should be a string or a valid URI",
-            "a string without a colon, or a URI",
-        )),
+        Some(text) if text.contains(':') && !is_uri(text) && !is_expression(text) => {
+            Err(Rejected::invalid(
+                "jwt-aud should be a string or a valid URI",
+                "a string without a colon, a URI, or a regular expression",
+            ))
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether it is meant as a regular expression, and is one.
+fn is_expression(text: &str) -> bool {
+    text.contains(['|', '[', '(', '*', '\\']) && regex_lite::Regex::new(text).is_ok()
 }
 
 pub(super) fn web_address(url: &Option<String>) -> Result<(), Rejected> {

@@ -174,8 +174,9 @@ settings! {
         [secret, example("postgres://authenticator:secret@localhost:5432/shop")];
     /// Sets `request.jwt.claim.NAME` for each top-level claim, beside `request.jwt.claims`.
     "db-use-legacy-gucs" => db_use_legacy_gucs: bool = "true" [reloadable, in_database, own];
-    /// The audience that a token's `aud` must name. A token without `aud` is accepted,
-    /// unless `jwt-aud-required`.
+    /// The audience that a token's `aud` must name. With one of the characters `|[(*\` it is
+    /// a regular expression, which must match the whole name. A token without `aud` is
+    /// accepted, unless `jwt-aud-required`.
     "jwt-aud" => jwt_aud: Option<String> = ""
         [reloadable, in_database, example("https://api.example.com")] where word_or_uri;
     /// Refuses tokens without an `aud` when `jwt-aud` is set.
