@@ -116,3 +116,15 @@ fn two_self_references_need_a_hint() {
     assert_eq!(response.json()["details"].as_array().map(Vec::len), Some(2));
     assert_rows("/ports?select=ports!twin(id)", json!([]));
 }
+
+#[test]
+fn embeds_inside_a_spread_can_be_grouped_by() {
+    assert_rows(
+        "/calls?select=...ships(captains(name)),days.sum()&order=ships(captains->name)",
+        json!([{"captains": {"name": "Olaf"}, "sum": 7}, {"captains": null, "sum": 5}]),
+    );
+    assert_rows(
+        "/calls?select=...ships(name,caller(days)),days.max()&ship_id=eq.1&ships.caller.order=id",
+        json!([{"name": "Auk", "caller": [{"days": 3}, {"days": 4}], "max": 4}]),
+    );
+}
