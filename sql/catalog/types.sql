@@ -44,8 +44,7 @@ select
     order by e.enumsortorder
   ),
   b.oid in ('json'::regtype, 'jsonb'::regtype),
-  b.oid = 'tsvector'::regtype,
-  b.typcategory = 'A' or b.typtype = 'c'
+  b.oid = 'tsvector'::regtype
 from used
 join pg_type t on t.oid = used.type
 join unfolded u on u.type = used.type and u.next = 0

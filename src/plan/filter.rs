@@ -27,9 +27,11 @@ impl<'a> ResolvedField<'a> {
         }
     }
 
-    /// Whether the column has to become jsonb before `->` applies to it.
+    /// Whether the column becomes jsonb before `->` applies to it, as arrays, composites and
+    /// other types with a mapping to JSON have to. What is JSON stays as it is, so that
+    /// indexes on its parts are used.
     pub fn needs_to_jsonb(&self) -> bool {
-        !self.path.is_empty() && self.info.is_some_and(|c| c.is_array_or_composite)
+        !self.path.is_empty() && !self.info.is_some_and(|c| c.is_json)
     }
 }
 

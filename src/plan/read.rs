@@ -263,6 +263,9 @@ impl<'a, 's> Planner<'a, 's> {
                 SelectItem::Spread(embed) => self.embed(&mut node, embed, true, depth + 1)?,
             }
         }
+        if node.is_grouped() {
+            spread::give_equality(&mut node);
+        }
         Ok(node)
     }
 

@@ -7,8 +7,8 @@ use serde_json::json;
 
 /// Finds the relationship from `source` that `embed` names.
 ///
-/// A target is the name of a relation, of a foreign key constraint, of the key's only
-/// column, or of a computed relationship; a hint is a constraint, a column of the key on
+/// A target is the name of a relation, of a foreign key constraint, of the source's only
+/// column in the key, or of a computed relationship; a hint is a constraint, a column of the key on
 /// either side, or a junction
 /// (<https://docs.postgrest.org/en/v16/references/api/resource_embedding.html>).
 ///
@@ -51,23 +51,36 @@ fn fits(relationship: &Relationship, embed: &Embed) -> bool {
         RelationshipKind::ForeignKey(cardinality) => cardinality,
     };
     let names_relation = *relationship.target.name == *target;
-    // A key leads to its table; to the views of that table only their names do.
-    let names_key = !relationship.target_is_view
-        && holds_key(cardinality)
-        && (constraint(cardinality) == Some(target)
-            || only_key_column(cardinality).is_some_and(|column| column == target));
-    match &embed.hint {
-        // Of a self-reference both directions have the same target: its name means
-        // neither, the key means the direction to one row.
-        None if relationship.is_self => names_key,
-        None => names_relation || names_key,
-        Some(hint) if relationship.is_self => {
-            names_relation
-                && !holds_key(cardinality)
-                && !matches!(cardinality, Cardinality::ManyToMany(_))
-                && hint_fits(cardinality, hint)
+    let names_column = only_key_column(cardinality).is_some_and(|column| column == target);
+    if relationship.is_self {
+        return fits_self(cardinality, embed, names_relation, names_column);
+    }
+    // A key leads to its table, from either side; to the views of that table only their
+    // names do.
+    let names_key =
+        !relationship.target_is_view && (constraint(cardinality) == Some(target) || names_column);
+    (names_relation || names_key)
+        && embed.hint.as_ref().is_none_or(|hint| hint_fits(cardinality, hint))
+}
+
+/// Of a self-reference both directions have the same target: its name means the direction
+/// to many rows, the key the one to a single row.
+fn fits_self(
+    cardinality: &Cardinality,
+    embed: &Embed,
+    names_relation: bool,
+    names_column: bool,
+) -> bool {
+    match (cardinality, &embed.hint) {
+        (Cardinality::ManyToMany(_), _) => false,
+        (Cardinality::OneToMany { .. }, None) => names_relation,
+        (_, None) => {
+            holds_key(cardinality)
+                && (names_column || constraint(cardinality) == Some(embed.target.as_str()))
         }
-        Some(hint) => (names_relation || names_key) && hint_fits(cardinality, hint),
+        (_, Some(hint)) => {
+            names_relation && !holds_key(cardinality) && hint_fits(cardinality, hint)
+        }
     }
 }
 

@@ -28,6 +28,17 @@ pub fn array_columns_of<'a>(node: &mut ReadNode<'a>) -> Result<Vec<OutputColumn<
     Ok(columns_of(node))
 }
 
+/// What a grouped node is grouped by includes the embeds that its spreads hand up, which
+/// therefore have to be of a type with equality.
+pub fn give_equality(node: &mut ReadNode) {
+    for embed in &mut node.embeds {
+        if matches!(embed.role, EmbedRole::SpreadObject(_)) {
+            embed.node.jsonb = true;
+            give_equality(&mut embed.node);
+        }
+    }
+}
+
 fn hand_up_fields<'a>(node: &mut ReadNode<'a>, columns: &mut Vec<OutputColumn<'a>>) {
     let known = node.relation;
     for (index, field) in node.fields.iter_mut().enumerate() {

@@ -97,10 +97,8 @@ pub struct Column {
     pub generated: bool,
     /// The labels of its enum type, in order; empty for other types.
     pub enum_labels: Vec<String>,
-    /// Whether the (base) type is json or jsonb, for `->`.
+    /// Whether the (base) type is json or jsonb; for `->` others go through `to_jsonb`.
     pub is_json: bool,
     /// Whether the (base) type is a tsvector, for full-text filters.
     pub is_tsvector: bool,
-    /// Whether the (base) type is an array or a composite, for `->` through `to_jsonb`.
-    pub is_array_or_composite: bool,
 }

@@ -114,7 +114,6 @@ struct ColumnType {
     enum_labels: Vec<String>,
     is_json: bool,
     is_tsvector: bool,
-    is_array_or_composite: bool,
 }
 
 /// Types by `pg_type.oid` and modifier.
@@ -134,7 +133,6 @@ fn read_types(transaction: &mut Transaction<'_>, schemas: &[String]) -> Result<C
             enum_labels: cells.take()?,
             is_json: cells.take()?,
             is_tsvector: cells.take()?,
-            is_array_or_composite: cells.take()?,
         };
         types.insert(key, column_type);
         Ok(())
@@ -182,7 +180,6 @@ fn column(name: Box<str>, of: &ColumnType, cells: &mut Cells<'_>) -> Result<Colu
         enum_labels: of.enum_labels.clone(),
         is_json: of.is_json,
         is_tsvector: of.is_tsvector,
-        is_array_or_composite: of.is_array_or_composite,
     })
 }
 

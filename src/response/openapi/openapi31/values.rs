@@ -153,7 +153,6 @@ mod tests {
             enum_labels: Vec::new(),
             is_json: false,
             is_tsvector: false,
-            is_array_or_composite: false,
         }
     }
 

@@ -25,7 +25,6 @@ fn column(name: &str) -> Column {
         enum_labels: Vec::new(),
         is_json: false,
         is_tsvector: false,
-        is_array_or_composite: false,
     }
 }
 
