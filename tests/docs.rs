@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::{Cluster, Server, Settings, janitor, jwt, server};
+use support::{Cluster, Request, Server, Settings, janitor, jwt, server};
 
 /// A server of the tutorial's database, which the documents speak of.
 fn tutorial_server() -> (Cluster, Server, String) {
@@ -108,9 +108,7 @@ fn the_commands_about_tokens_work() {
     let folder = janitor::new_folder("docs");
     fs::write(folder.join("tutorial.conf"), configuration).expect("the folder is ours");
     let text = document("docs/getting-started.md");
-    let (_, section) = text.split_once("## Tokens").expect("it has the section");
-    let (section, _) = section.split_once("\n## ").expect("it is not the last one");
-    let script: String = blocks(section)
+    let script: String = blocks(section(&text, "Tokens"))
         .into_iter()
         .filter(|block| !block.trim_start().starts_with("select "))
         .collect();
@@ -124,6 +122,95 @@ fn the_commands_about_tokens_work() {
     assert!(text.contains("--claim email=me@example.com"), "the text has changed");
     let inspected = shell(inspect, &folder);
     assert!(inspected.contains(r#""groups":["a","b"]"#), "{inspected}");
+}
+
+/// The section of a document under that heading.
+fn section<'t>(text: &'t str, heading: &str) -> &'t str {
+    let (_, rest) = text.split_once(&format!("## {heading}\n")).expect("it has the section");
+    rest.split_once("\n## ").map_or(rest, |(section, _)| section)
+}
+
+#[test]
+fn a_database_of_ones_own_is_set_up() {
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "drop role authenticator");
+    let database = cluster.database("");
+    let text = document("docs/getting-started.md");
+    let own = blocks(section(&text, "A database of your own"));
+    let [set_up, start] = &own[..] else { panic!("{own:?}") };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let psql = support::pg_bin::folder().join("psql");
+    let connection = format!(
+        "export PGHOST='{}' PGUSER=postgres PGDATABASE='{}'\n",
+        cluster.socket_folder().display(),
+        database.name
+    );
+    shell(&(connection + &set_up.replace("psql ", &format!("{} -X -q ", psql.display()))), root);
+
+    let keygen = start.lines().next().expect("it begins with the secret");
+    let secret = shell(keygen, root);
+    let settings = Settings::new(&database).set("jwt-secret", secret.trim());
+    let server = Server::start(&settings.set("db-pre-request", "auth.check_token"));
+    let todos = server.send(&Request::get("/todos"));
+    assert_eq!(todos.json()[0]["task"], "finish tutorial 0", "{}", todos.text());
+}
+
+#[test]
+fn the_commands_about_migrating_work() {
+    let (_cluster, server, configuration) = tutorial_server();
+    let folder = janitor::new_folder("docs");
+    fs::write(folder.join("postgrest.conf"), configuration).expect("the folder is ours");
+    let text = document("docs/migrating-from-postgrest.md");
+    let commands = blocks(&text).remove(0);
+    let dump = commands.trim_start().lines().next().expect("it begins with the dump");
+    let here = |command: &str| command.replace("/etc/postgrest.conf", "postgrest.conf");
+    let dumped = shell(&here(dump), &folder);
+    assert!(dumped.contains("db-pre-request = \"auth.check_token\""), "{dumped}");
+
+    // Beside the PostgREST that still runs, on another port.
+    let beside = "PGRST_SERVER_PORT=3001 goldenkey /etc/postgrest.conf";
+    assert!(text.contains(beside), "the text has changed");
+    let port = support::port::free();
+    let script = format!(
+        "{} & pid=$!; for try in $(seq 100); do \
+         curl -sf 127.0.0.1:{port}/todos && break; sleep 0.1; done; kill $pid; wait $pid",
+        here(beside).replace("3001", &port.to_string()),
+    );
+    let todos = shell(&script, &folder);
+    assert!(todos.contains("finish tutorial 0"), "{todos}");
+    assert_ne!(port, server.port);
+}
+
+#[test]
+fn the_command_for_the_description_works() {
+    let (_cluster, server, _) = tutorial_server();
+    let command = blocks(&document("docs/openapi.md")).remove(0);
+    let command = command.replace("localhost:3000", &format!("127.0.0.1:{}", server.port));
+    let described = shell(&command.replace("curl ", "curl -sf "), Path::new("/"));
+    let described: Value = serde_json::from_str(&described).expect("JSON");
+    assert_eq!(described["openapi"], "3.1.0");
+}
+
+#[test]
+fn postgresql_takes_the_settings_for_small_machines() {
+    let text = document("docs/small-vm.md");
+    let section = section(&text, "PostgreSQL");
+    let rows = section.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let name = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
+        (cells.len() == 6).then(|| (name, [cells[2], cells[3]]))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(rows.len() >= 8, "{rows:?}");
+    for column in 0..2 {
+        let settings: Vec<_> = rows.iter().map(|(name, values)| (*name, values[column])).collect();
+        let cluster = Cluster::start_with(&settings);
+        cluster.sql("postgres", "create role web_anon");
+        let sql = blocks(section).into_iter().filter(|block| block.contains("alter role"));
+        let sql: String = sql.collect();
+        assert!(sql.contains("statement_timeout"), "{sql}");
+        cluster.sql("postgres", &sql);
+    }
 }
 
 #[test]
