@@ -127,4 +127,9 @@ memory_mb() { # the server's memory that is in RAM, or its highest so far: VmRSS
 describe_machine() {
     echo "machine:  $(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)"
     echo "versions: $("$GOLDENKEY_BIN" --version), $("$PG_BIN/postgres" --version)"
+    # It gives each session of PostgreSQL as large a share as the whole of goldenkey, and lets
+    # some starve for a tenth of a second; what systemd starts is not subject to it.
+    if [ "$(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null)" = 1 ]; then
+        echo "note:     kernel.sched_autogroup_enabled is 1, which spoils the p99"
+    fi
 }

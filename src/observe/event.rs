@@ -92,7 +92,7 @@ pub enum ConnectionEnd {
     Lost,
     /// It was not known to be clean.
     InDoubt,
-    /// It was replaced, since all connections are to be opened anew.
+    /// It was replaced, since sessions are to begin with another search path.
     Renewed,
     /// It was idle for too long, or too old.
     Expired,
