@@ -1,5 +1,5 @@
 //! What the API answers where few think to look: rows of functions beside a count, writes
-//! of nothing, rows of a tree, hints.
+//! of nothing, rows of a tree, hints, the status line.
 
 mod support;
 
@@ -23,6 +23,15 @@ const SQL: &str = r#"
         language sql stable as
         $$ select * from zoo.keepers k where k.id between $1 and $2 order by k.id $$;
     create table zoo.guests (id int primary key, secret text);
+    create function zoo.close_early(reason text) returns void language plpgsql as $$
+        begin
+            raise sqlstate 'PGRST' using
+                message = '{"code": "ZOO1", "message": "Closed"}',
+                detail = json_build_object(
+                    'status', 419, 'status_text', reason, 'headers', json_build_object()
+                )::text;
+        end
+    $$;
     grant usage on schema zoo to web_anon;
     grant select, insert, update on zoo.keepers to web_anon;
     grant select (id), update on zoo.guests to web_anon;
@@ -71,6 +80,20 @@ fn a_misspelt_function_gets_the_nearest_name_as_a_hint() {
     assert_eq!(hint("/rpc/elephants"), Value::Null);
     let raw = Request::new("POST", "/rpc/keepers_betwen").header("Content-Type", "text/plain");
     assert_eq!(send(raw.body("text")).json()["hint"], Value::Null);
+}
+
+#[test]
+fn an_error_that_a_function_raises_may_name_its_own_reason_phrase() {
+    let closed = |reason: &str| {
+        let body = json!({ "reason": reason }).to_string();
+        send(Request::post("/rpc/close_early", body))
+    };
+    let response = closed("Feeding Time");
+    assert_eq!((response.status, response.reason.as_str()), (419, "Feeding Time"));
+    assert_eq!(response.code(), "ZOO1");
+    let response = closed("a\r\nX-Split: b");
+    assert_eq!((response.status, response.code().as_str()), (419, "ZOO1"));
+    assert_eq!(response.header("X-Split"), None);
 }
 
 // Writes of nothing ---------------------------------------------------------------------
