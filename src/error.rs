@@ -23,6 +23,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     status: u16,
+    reason: Option<String>,
     code: Cow<'static, str>,
     message: String,
     details: Option<Value>,
@@ -43,6 +44,7 @@ impl Error {
     ) -> Self {
         Error(Box::new(Inner {
             status,
+            reason: None,
             code: code.into(),
             message: message.into(),
             details: None,
@@ -50,6 +52,12 @@ impl Error {
             headers: Vec::new(),
             log: None,
         }))
+    }
+
+    /// Sets the reason phrase that follows the status, in place of the usual one.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.0.reason = Some(reason.into());
+        self
     }
 
     /// Adds details: a text, or structured JSON where clients expect it.
@@ -79,6 +87,11 @@ impl Error {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.0.status
+    }
+
+    /// The reason phrase, when it is not the usual one.
+    pub fn reason_text(&self) -> Option<&str> {
+        self.0.reason.as_deref()
     }
 
     /// The code of the error body.

@@ -56,6 +56,8 @@ impl Headers {
 pub struct Response {
     /// The status code, 100 to 999.
     pub status: u16,
+    /// What follows the status code; `None` for the phrase that is usual with it.
+    pub reason: Option<Box<str>>,
     /// The header fields; a name may occur more than once.
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body; for `HEAD` what `GET` would have sent is not built.

@@ -228,6 +228,11 @@ impl Pool {
         self.shared.doubted_until.fetch_max(now, Ordering::AcqRel);
     }
 
+    /// Lets every connection be replaced before its next use.
+    pub fn renew(&self) {
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// What learns of the pool's events.
     pub fn observer(&self) -> &Arc<Observer> {
         &self.shared.observer

@@ -138,6 +138,17 @@ fn a_bad_value_stops_the_start_and_says_what_is_allowed() {
 }
 
 #[test]
+fn what_cannot_be_served_is_not_dumped_as_a_configuration() {
+    for (setting, reason) in
+        [("jwt-role-claim-key = \"role\"", "role-claim-key"), ("jwt-secret = \"short\"", "secret")]
+    {
+        let dumped = run(&["--dump-config", &configuration(setting)]);
+        assert!(!dumped.success && dumped.stdout.is_empty(), "{setting}: {}", dumped.stdout);
+        assert!(dumped.stderr.contains(reason), "{}", dumped.stderr);
+    }
+}
+
+#[test]
 fn a_missing_configuration_file_is_named() {
     let outcome = run(&["/nonexistent/api.conf"]);
     assert!(!outcome.success);

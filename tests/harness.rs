@@ -19,7 +19,8 @@ use support::{Cluster, Connection, Request, Response, jwt, pg_bin, port, wait_fo
 
 fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-    Response { status, headers, body: body.as_bytes().to_vec() }
+    let body = body.as_bytes().to_vec();
+    Response { status, reason: String::new(), headers, body }
 }
 
 const JSON: (&str, &str) = ("Content-Type", "application/json; charset=utf-8");

@@ -7,7 +7,7 @@ use crate::plan;
 use crate::query::Sql;
 use crate::request;
 use crate::response::{Cors, openapi};
-use crate::schema::SchemaCache;
+use crate::schema::{RoleSettings, SchemaCache};
 use crate::transaction::PreludeSettings;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct Live {
     pub authenticator: Arc<Authenticator>,
     /// What the database has; `None` until it was first loaded.
     pub schema: Option<Arc<SchemaCache>>,
+    /// What roles bring along, where it was read after the schema cache.
+    role_settings: Option<Arc<HashMap<Box<str>, RoleSettings>>>,
     /// What planning takes of the configuration.
     pub plan_settings: plan::Settings,
     /// What all transactions set alike.
@@ -77,7 +79,8 @@ impl Live {
         }
         let settings = auth_settings(&config, lasting)?;
         let (authenticator, warnings) = Authenticator::new(settings)?;
-        Ok((Self::with(config, lasting, Arc::new(authenticator), self.schema.clone()), warnings))
+        let live = Self::with(config, lasting, Arc::new(authenticator), self.schema.clone());
+        Ok((Live { role_settings: self.role_settings.clone(), ..live }, warnings))
     }
 
     fn with(
@@ -95,6 +98,7 @@ impl Live {
         Live {
             authenticator,
             schema,
+            role_settings: None,
             lasting: lasting.clone(),
             plan_settings: plan::Settings {
                 max_rows: config.db_max_rows,
@@ -119,7 +123,20 @@ impl Live {
 
     /// The same with another schema cache.
     pub fn with_schema(&self, schema: Option<Arc<SchemaCache>>) -> Self {
-        Live { schema, ..self.clone() }
+        Live { schema, role_settings: None, ..self.clone() }
+    }
+
+    /// The same with other settings of roles.
+    pub fn with_role_settings(&self, settings: HashMap<Box<str>, RoleSettings>) -> Self {
+        Live { role_settings: Some(Arc::new(settings)), ..self.clone() }
+    }
+
+    /// What a role brings to its transactions.
+    pub fn role_settings(&self, role: &str) -> Option<&RoleSettings> {
+        match &self.role_settings {
+            Some(settings) => settings.get(role),
+            None => self.schema.as_ref()?.role_settings.get(role),
+        }
     }
 
     /// What reading a request takes of the configuration.

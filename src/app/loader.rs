@@ -10,8 +10,9 @@ use crate::config::connection::{ConnectionSettings, Connector};
 use crate::config::{Config, Environment, LogLevel, Source, read_in_database};
 use crate::observe::{Event, Observer};
 use crate::pool::{self, Pool};
-use crate::schema::{ExposedSchema, LoadOptions, SchemaCache};
+use crate::schema::{ExposedSchema, LoadOptions, RoleSettings, SchemaCache};
 use postgres::Client;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -217,9 +218,22 @@ impl Loader {
         if wanted.schema || live.schema.is_none() || schema_differs(&live.config, &running.config) {
             let schema = load_schema(app, &live.config, client)?;
             live = live.with_schema(Some(Arc::new(schema)));
+            // Sessions hold settings of the login role and the database as they were.
+            app.pool().renew();
+        } else {
+            live = live.with_role_settings(load_role_settings(client)?);
         }
         app.swap(live);
         Ok(())
+    }
+
+    /// Loads what roles bring along; what worked goes on where that is not possible.
+    pub fn reload_role_settings(&self, app: &App) {
+        let loaded = self.connect(app).and_then(|mut client| load_role_settings(&mut client));
+        match loaded {
+            Ok(settings) => app.swap(app.live().with_role_settings(settings)),
+            Err(error) => app.observer().observe(&Event::ConfigFailed(&error)),
+        }
     }
 
     /// What takes the place of the running configuration: the new one, or the running one
@@ -317,6 +331,10 @@ fn set_log_level(observer: &Observer, running: LogLevel, new: LogLevel) {
     }
 }
 
+fn load_role_settings(client: &mut Client) -> Result<HashMap<Box<str>, RoleSettings>, LoadError> {
+    RoleSettings::load(client).map_err(|error| LoadError::reading(error).about("role settings"))
+}
+
 fn load_schema(app: &App, config: &Config, client: &mut Client) -> Result<SchemaCache, LoadError> {
     let started = Instant::now();
     let options = LoadOptions {
@@ -324,7 +342,17 @@ fn load_schema(app: &App, config: &Config, client: &mut Client) -> Result<Schema
         extra_search_path: &config.db_extra_search_path,
         hoisted_settings: &config.db_hoisted_tx_settings,
     };
-    let schema = SchemaCache::load(client, &options).map_err(LoadError::reading);
+    let schema = SchemaCache::load(client, &options).map_err(|error| {
+        let error = LoadError::reading(error);
+        if !error.is_query() {
+            return error;
+        }
+        error.about(&format!(
+            "db-schemas={}, db-extra-search-path={}",
+            options.schemas.join(","),
+            options.extra_search_path.join(","),
+        ))
+    });
     let observer = app.observer();
     match &schema {
         Ok(schema) => {

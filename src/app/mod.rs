@@ -215,7 +215,7 @@ impl Exchange<'_> {
                 identity: self.identity,
                 request: self.api,
                 headers: &self.http.headers,
-                schema: self.schema,
+                role_settings: self.live.role_settings(&self.identity.role),
                 routine,
             }
             .write(prelude)?;
@@ -269,8 +269,7 @@ impl Exchange<'_> {
     }
 
     fn isolation(&self, routine: Option<&Routine>) -> IsolationLevel {
-        let of_role =
-            || self.schema.role_settings.get(self.identity.role.as_str()).and_then(|s| s.isolation);
+        let of_role = || self.live.role_settings(&self.identity.role).and_then(|s| s.isolation);
         routine.and_then(|r| r.isolation).or_else(of_role).unwrap_or(IsolationLevel::ReadCommitted)
     }
 

@@ -102,6 +102,9 @@ impl Supervisor {
         if wanted.config && !self.loader.needs_database(&self.app) {
             self.loader.reload(&self.app, Wanted::CONFIG, None)?;
             wanted.config = false;
+            if wanted.is_empty() && !self.app.reloads().is_database_lost() {
+                self.loader.reload_role_settings(&self.app);
+            }
         }
         if !wanted.is_empty() {
             let mut client = self.loader.connect(&self.app)?;

@@ -45,6 +45,19 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
+    /// Makes sure that a secret and a `jwt-role-claim-key` can be used, without looking for
+    /// keys elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When the secret is too short or no key, or the other is no path.
+    pub fn check_settings(secret: Option<&[u8]>, role_claim_key: &str) -> Result<(), KeyError> {
+        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
+            KeySet::from_secret(secret)?;
+        }
+        RolePath::parse(role_claim_key).map(drop)
+    }
+
     /// Prepares keys and rules. The texts are warnings for the operator.
     ///
     /// With a `jwt-jwks-url` that is new it waits up to two seconds for the first keys.

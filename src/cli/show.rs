@@ -3,6 +3,7 @@
 use super::serve::ConfigSource;
 use super::{Failure, print};
 use crate::app::Loader;
+use crate::auth::Authenticator;
 use crate::config::connection::ConnectionSettings;
 use crate::config::{self, Config, Environment, Secrets};
 use std::error::Error;
@@ -33,6 +34,8 @@ pub fn config(path: Option<&Path>) -> Result<(), Failure> {
             Err(error) => eprintln!("goldenkey: warning: without what the database adds: {error}"),
         }
     }
+    Authenticator::check_settings(config.jwt_secret.as_deref(), &config.jwt_role_claim_key)
+        .map_err(|error| error.to_string())?;
     let secrets = if stdout().is_terminal() { Secrets::Shown } else { Secrets::Hidden };
     print(&config.dump(secrets))
 }

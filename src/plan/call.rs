@@ -2,7 +2,7 @@
 
 use super::media::{self, MediaChoice};
 use super::read::{Planner, ReadNode};
-use super::{LOOSE, Settings, nearest};
+use super::{LOOSE, STRICT, Settings, nearest};
 use crate::error::{Error, Result};
 use crate::request::{ApiRequest, MediaType, Method, Payload};
 use crate::schema::{Parameter, Returned, Routine, SchemaCache};
@@ -130,7 +130,7 @@ impl<'a, 'n> Invocation<'a, 'n> {
         };
         match &chosen[..] {
             [routine] => Ok(routine),
-            [] => Err(self.not_found(overloads)),
+            [] => Err(self.not_found(overloads, schema)),
             several => Err(ambiguous(several)),
         }
     }
@@ -195,7 +195,15 @@ impl<'a, 'n> Invocation<'a, 'n> {
         ArgumentSource::Direct(given.map(|p| (p, values_of(p, pairs))).collect())
     }
 
-    fn not_found(&self, overloads: &[Routine]) -> Error {
+    /// The function of the schema whose name is nearest to the one given.
+    fn nearest_routine<'s>(&self, schema: &'s SchemaCache) -> Option<&'s str> {
+        let routines = &schema.schemas.get(&*self.request.schema)?.routines;
+        let mut names: Vec<&str> = routines.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        nearest(self.name, names.into_iter(), STRICT)
+    }
+
+    fn not_found(&self, overloads: &[Routine], schema: &SchemaCache) -> Error {
         let function = format!("{}.{}", self.request.schema, self.name);
         let raw_type = self.raw_type().filter(|_| self.is_post);
         let mut keys = self.keys.clone();
@@ -221,14 +229,20 @@ impl<'a, 'n> Invocation<'a, 'n> {
             "Searched for the function {function}{searched}{or_body}, but no matches were found in \
              the schema cache."
         ));
-        let signatures: Vec<String> = overloads.iter().map(signature).collect();
-        if keys.is_empty() {
-            return error;
-        }
-        match nearest(&format!("({listed})"), signatures.iter().map(String::as_str), LOOSE) {
-            Some(near) => {
-                error.hint(format!("Perhaps you meant to call the function {function}{near}"))
+        let near = match overloads {
+            _ if raw_type.is_some() => None,
+            [] => {
+                self.nearest_routine(schema).map(|near| format!("{}.{near}", self.request.schema))
             }
+            _ if keys.is_empty() => None,
+            _ => {
+                let signatures: Vec<String> = overloads.iter().map(signature).collect();
+                nearest(&format!("({listed})"), signatures.iter().map(String::as_str), LOOSE)
+                    .map(|near| format!("{function}{near}"))
+            }
+        };
+        match near {
+            Some(near) => error.hint(format!("Perhaps you meant to call the function {near}")),
             None => error,
         }
     }

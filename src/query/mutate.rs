@@ -24,18 +24,19 @@ pub fn push_mutation<'a>(
 ) {
     match &plan.mutation {
         Mutation::Insert(insert) => push_insert(sql, plan, insert, payload),
+        Mutation::Update { columns, .. } if columns.is_empty() => {
+            return push_no_rows(sql, plan, with_key);
+        }
         Mutation::Update { columns, defaults, conditions } => {
             push_update(sql, plan, columns, *defaults, conditions, payload);
-            if columns.is_empty() {
-                return;
-            }
         }
         Mutation::Delete { conditions } => {
             sql.push("DELETE FROM ").qualified(&plan.relation.name);
             push_conditions(sql, conditions, &plan.relation.name.name);
         }
     }
-    push_returning(sql, plan, with_key);
+    sql.push(" RETURNING ");
+    push_returned(sql, plan, with_key);
 }
 
 fn push_conditions<'a>(sql: &mut Sql<'a>, conditions: &[ResolvedCondition<'a>], alias: &str) {
@@ -197,11 +198,6 @@ fn push_update<'a>(
     payload: &'a Option<Payload>,
 ) {
     let relation = &plan.relation.name;
-    if columns.is_empty() {
-        // Nothing to set is nothing to do.
-        sql.push("SELECT * FROM ").qualified(relation).push(" WHERE FALSE");
-        return;
-    }
     sql.push("UPDATE ").qualified(relation).push(" SET ");
     let mut first = true;
     for column in columns {
@@ -213,9 +209,16 @@ fn push_update<'a>(
     push_conditions(sql, conditions, &relation.name);
 }
 
+/// Nothing to set is nothing to do; the rows that there are not have the same columns.
+fn push_no_rows<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, with_key: bool) {
+    sql.push("SELECT ");
+    push_returned(sql, plan, with_key);
+    sql.push(" FROM ").qualified(&plan.relation.name).push(" WHERE FALSE");
+}
+
 // Returning -----------------------------------------------------------------------------
 
-fn push_returning<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, with_key: bool) {
+fn push_returned<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, with_key: bool) {
     let relation = &plan.relation.name;
     let mut columns: Vec<&str> = Vec::new();
     if with_key {
@@ -225,7 +228,6 @@ fn push_returning<'a>(sql: &mut Sql<'a>, plan: &MutatePlan<'a>, with_key: bool) 
         None => false,
         Some(node) => needed_columns(node, &mut columns),
     };
-    sql.push(" RETURNING ");
     if everything {
         sql.identifier(&relation.name).push(".*");
         // Computed fields are no columns of the row.

@@ -90,7 +90,9 @@ impl<'a> Writer<'a> {
         let twice = self.counts_apart(root);
         let mut sql = start(&plan.media);
         if twice {
-            sql.push("WITH ").push(SOURCE).push(" AS MATERIALIZED (SELECT * FROM ");
+            // The arguments stand beside the result, and are no part of it.
+            sql.push("WITH ").push(SOURCE).push(" AS MATERIALIZED (SELECT ");
+            sql.identifier(&root.alias).push(".* FROM ");
             function(&mut sql);
             sql.push(") ");
         }

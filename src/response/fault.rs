@@ -24,6 +24,7 @@ pub fn error_response(error: &Error, verbosity: ErrorVerbosity) -> Response {
     }
     Response {
         status: error.status(),
+        reason: error.reason_text().map(Into::into),
         headers,
         body: error_body(error, verbosity),
         ..Response::default()

@@ -82,7 +82,7 @@ pub fn of_mutation(plan: &MutatePlan, finished: Finished) -> Result<Response> {
     let rows = finished.outcome.row_count();
     let updated = finished.outcome.number(Column::UPDATED).unwrap_or(0);
     let has_body = plan.returned.is_some();
-    let all_were_there = merges(plan) && rows > 0 && updated >= rows;
+    let all_were_there = merges(plan) && updated >= rows;
     let status = match &plan.mutation {
         Mutation::Insert(insert) if insert.is_put => match (has_body, all_were_there) {
             (false, _) => 204,

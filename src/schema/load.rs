@@ -14,7 +14,7 @@ mod routines;
 mod rows;
 mod views;
 
-use super::{ExposedSchema, SchemaCache};
+use super::{ExposedSchema, RoleSettings, SchemaCache};
 use postgres::{Client, Error, IsolationLevel, Transaction};
 use rows::for_each_row;
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ use std::collections::HashMap;
 /// What to load.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadOptions<'a> {
-    /// The exposed schemas (`db-schemas`). One that does not exist is left out.
+    /// The exposed schemas (`db-schemas`).
     pub schemas: &'a [String],
     /// Further schemas (`db-extra-search-path`): the keys behind an exposed view are also
     /// found through views in these.
@@ -47,7 +47,8 @@ impl SchemaCache {
     /// ```
     ///
     /// # Errors
-    /// The error of the connection or the database, such as a timeout.
+    /// The error of the connection or the database, such as a timeout, or a schema that does
+    /// not exist (yet).
     pub fn load(client: &mut Client, options: &LoadOptions<'_>) -> Result<Self, Error> {
         let mut transaction = client
             .build_transaction()
@@ -55,10 +56,39 @@ impl SchemaCache {
             .isolation_level(IsolationLevel::RepeatableRead)
             .start()?;
         transaction.batch_execute("set local search_path = ''")?;
+        check_schemas(&mut transaction, options)?;
         let cache = read(&mut transaction, options)?;
         transaction.commit()?;
         Ok(cache)
     }
+}
+
+impl RoleSettings {
+    /// Loads the settings of the roles that the login role may take on, by role.
+    ///
+    /// # Errors
+    /// The error of the connection or the database.
+    pub fn load(client: &mut Client) -> Result<HashMap<Box<str>, RoleSettings>, Error> {
+        let mut transaction = client.build_transaction().read_only(true).start()?;
+        transaction.batch_execute("set local search_path = ''")?;
+        let server_version_num = server_version_num(&mut transaction)?;
+        let settings = roles::read(&mut transaction, server_version_num)?;
+        transaction.commit()?;
+        Ok(settings)
+    }
+}
+
+/// Makes sure that all schemas exist: an API that lacks one of them is not the one asked
+/// for.
+fn check_schemas(
+    transaction: &mut Transaction<'_>,
+    options: &LoadOptions<'_>,
+) -> Result<(), Error> {
+    let sql = include_str!("../../sql/catalog/missing_schemas.sql");
+    for schemas in [options.schemas, options.extra_search_path] {
+        for_each_row(transaction, sql, Some(schemas), |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 fn read(
@@ -114,8 +144,5 @@ fn read_schemas(
         schemas.insert(name, schema);
         Ok(())
     })?;
-    for missing in names.iter().filter(|name| !schemas.contains_key(name.as_str())) {
-        log::warn!("the schema {missing:?}, which is to be exposed, does not exist");
-    }
     Ok(schemas)
 }

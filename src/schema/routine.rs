@@ -81,7 +81,7 @@ pub enum IsolationLevel {
 impl IsolationLevel {
     /// The level that a value of `default_transaction_isolation` names.
     pub fn from_setting(value: &str) -> Option<Self> {
-        match value {
+        match &*value.to_ascii_lowercase() {
             // PostgreSQL treats the weakest level like the next one.
             "read committed" | "read uncommitted" => Some(Self::ReadCommitted),
             "repeatable read" => Some(Self::RepeatableRead),

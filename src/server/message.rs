@@ -23,7 +23,9 @@ pub(super) fn write_head(
     to_head: bool,
     connection: Option<&str>,
 ) {
-    let reason = tiny_http::StatusCode(response.status).default_reason_phrase();
+    let own_reason = response.reason.as_deref().filter(|r| is_reason_phrase(r));
+    let reason = own_reason
+        .unwrap_or_else(|| tiny_http::StatusCode(response.status).default_reason_phrase());
     // Writing to a Vec cannot fail, here and below.
     let _ = write!(out, "HTTP/1.1 {} {reason}\r\nServer: {SERVER_NAME}\r\nDate: ", response.status);
     write_date(out);
@@ -87,6 +89,11 @@ fn is_field_value(value: &str) -> bool {
     !value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0))
 }
 
+/// Whether a reason phrase fits on the status line (RFC 9112, section 4).
+fn is_reason_phrase(reason: &str) -> bool {
+    !reason.chars().any(|c| c.is_control() && c != '\t')
+}
+
 /// Writes the current date; it is formatted once a second and thread.
 fn write_date(out: &mut Vec<u8>) {
     thread_local! {
@@ -122,6 +129,17 @@ mod tests {
         assert!(head.starts_with("HTTP/1.1 200 OK\r\nServer: goldenkey/"), "{head}");
         assert!(head.contains("\r\nDate: ") && head.contains(" GMT\r\n"), "{head}");
         assert!(head.ends_with("\r\nContent-Length: 4\r\n\r\n"), "{head}");
+    }
+
+    #[test]
+    fn a_reason_phrase_replaces_the_usual_one_unless_it_would_break_the_head() {
+        let with = |reason: &str| {
+            head(&Response { reason: Some(reason.into()), ..response(404, "") }, false)
+        };
+        assert!(with("Lost for words").starts_with("HTTP/1.1 404 Lost for words\r\nServer: "));
+        for broken in ["a\r\nX-Split: b", "a\nb", "\0"] {
+            assert!(with(broken).starts_with("HTTP/1.1 404 Not Found\r\nServer: "));
+        }
     }
 
     #[test]

@@ -160,9 +160,7 @@ struct CustomMessage {
 struct CustomDetail {
     status: u16,
     headers: BTreeMap<String, String>,
-    /// HTTP/1.1 lets a server leave it out, and clients ignore it.
-    #[serde(rename = "status_text")]
-    _status_text: Option<String>,
+    status_text: Option<String>,
 }
 
 /// The answer that a function raises with JSON in message and detail.
@@ -190,6 +188,9 @@ fn custom_response(error: &DbError) -> Error {
     }
     if let Some(hint) = message.hint {
         answer = answer.hint(hint);
+    }
+    if let Some(reason) = parsed.status_text {
+        answer = answer.reason(reason);
     }
     for (name, value) in parsed.headers {
         answer = answer.header(name, value);

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::http::Headers;
 use crate::query::quote::{identifier, literal};
 use crate::request::{ApiRequest, cookies_json, headers_json};
-use crate::schema::{Routine, SchemaCache};
+use crate::schema::{RoleSettings, Routine};
 
 /// `SET ROLE none` would mean the login role, whatever role of that name there is.
 const RESERVED_ROLE: &str = "none";
@@ -58,7 +58,7 @@ pub struct Prelude<'a> {
     /// The header fields, for `request.headers` and `request.cookies`.
     pub headers: &'a Headers,
     /// What the role brings.
-    pub schema: &'a SchemaCache,
+    pub role_settings: Option<&'a RoleSettings>,
     /// The function that is called, whose own settings apply to the whole transaction.
     pub routine: Option<&'a Routine>,
 }
@@ -73,7 +73,7 @@ impl Prelude<'_> {
         if role.eq_ignore_ascii_case(RESERVED_ROLE) {
             return Err(reserved_role(role));
         }
-        if let Some(settings) = self.schema.role_settings.get(role.as_str()) {
+        if let Some(settings) = self.role_settings {
             for (name, value) in &settings.settings {
                 push_stored_setting(out, name, value);
             }

@@ -1,9 +1,19 @@
 //! Reloads by signal.
 
-use super::{SQL, eventually, metric, with_admin};
+use super::{SQL, ask, eventually, metric, with_admin};
 use crate::support::process::Signal;
-use crate::support::{Cluster, Request, Server, Settings, jwt};
+use crate::support::{Cluster, Request, Server, Settings, janitor, jwt};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A function that shows a setting.
+const SHOW: &str = "
+    create role web_anon nologin;
+    grant web_anon to authenticator;
+    create schema api;
+    create function api.shown(name text) returns text language sql stable as
+        $$ select current_setting(name) $$;
+    grant usage on schema api to web_anon;
+";
 
 #[test]
 fn no_request_is_lost_during_reloads() {
@@ -109,4 +119,51 @@ fn a_changed_configuration_alone_is_taken_without_the_database() {
     server.wait_for_log(from, "Config reloaded");
     let got = server.send(&Request::get("/todos").header("X-Trace", "7"));
     assert_eq!((got.status, got.header("X-Trace")), (503, Some("7")));
+}
+
+#[test]
+fn settings_of_roles_are_renewed_with_the_configuration() {
+    for db_config in [true, false] {
+        let cluster = Cluster::start();
+        let database = cluster.database(SHOW);
+        let server = Server::start(&Settings::new(&database).set("db-config", db_config));
+        let shown = || server.send(&Request::get("/rpc/shown?name=work_mem")).text();
+        database.sql("alter role web_anon set work_mem = '3MB'");
+        server.signal(Signal::User2);
+        eventually("the role's setting is in force", &server, || shown() == r#""3MB""#);
+    }
+}
+
+#[test]
+fn settings_of_the_login_role_are_renewed_with_the_schema_cache() {
+    let cluster = Cluster::start();
+    let database = cluster.database(SHOW);
+    let server = Server::start(&Settings::new(&database));
+    let shown = || server.send(&Request::get("/rpc/shown?name=work_mem")).text();
+    assert_ne!(shown(), r#""3MB""#);
+    database.sql("alter role authenticator set work_mem = '3MB'");
+    server.signal(Signal::User1);
+    eventually("new sessions are used", &server, || shown() == r#""3MB""#);
+}
+
+#[test]
+fn an_api_without_one_of_its_schemas_waits_for_it() {
+    let database = Cluster::shared().database(SQL);
+    for (setting, value) in [("db-schemas", "api, later"), ("db-extra-search-path", "later")] {
+        let (settings, admin) = with_admin(Settings::new(&database).set(setting, value));
+        let server = Server::spawn(&settings, &janitor::new_folder("server"));
+        server.wait_for_log(0, "API server listening");
+        assert!(server.log().contains("schema \"later\" does not exist"), "{}", server.log());
+        assert_eq!(server.send(&Request::get("/todos")).code(), "PGRST002");
+        assert_eq!(ask(admin, "/ready").status, 503);
+        database.sql("create schema later");
+        eventually("the schema is found", &server, || ask(admin, "/ready").status == 200);
+        assert_eq!(server.send(&Request::get("/todos")).status, 200);
+        database.sql("drop schema later");
+        // What worked goes on.
+        let from = server.log().len();
+        server.signal(Signal::User1);
+        server.wait_for_log(from, "schema \"later\" does not exist");
+        assert_eq!(server.send(&Request::get("/todos")).status, 200);
+    }
 }

@@ -86,6 +86,8 @@ impl Request {
 #[derive(Debug, Clone)]
 pub struct Response {
     pub status: u16,
+    /// What follows the status code.
+    pub reason: String,
     /// Names as sent, values without the surrounding spaces.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -149,29 +151,31 @@ impl Connection {
     /// Reads the response to a request of that method, past any interim ones.
     pub fn read(&mut self, method: &str) -> io::Result<Response> {
         loop {
-            let (status, headers) = self.read_head()?;
-            if (100..200).contains(&status) {
+            let mut response = self.read_head()?;
+            if (100..200).contains(&response.status) {
                 continue;
             }
-            let mut response = Response { status, headers, body: Vec::new() };
-            if method != "HEAD" && status != 204 && status != 304 {
+            if method != "HEAD" && response.status != 204 && response.status != 304 {
                 response.body = self.read_body(&response)?;
             }
             return Ok(response);
         }
     }
 
-    fn read_head(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
+    /// A response without its body.
+    fn read_head(&mut self) -> io::Result<Response> {
         let line = self.read_line()?;
-        let status = line
-            .strip_prefix("HTTP/1.")
-            .and_then(|rest| rest.split(' ').nth(1)?.parse().ok())
-            .ok_or_else(|| invalid(format!("not a status line: {line:?}")))?;
+        let parse = || {
+            let mut parts = line.strip_prefix("HTTP/1.")?.splitn(3, ' ').skip(1);
+            Some((parts.next()?.parse().ok()?, parts.next().unwrap_or_default().to_string()))
+        };
+        let (status, reason) =
+            parse().ok_or_else(|| invalid(format!("not a status line: {line:?}")))?;
         let mut headers = Vec::new();
         loop {
             let line = self.read_line()?;
             if line.is_empty() {
-                return Ok((status, headers));
+                return Ok(Response { status, reason, headers, body: Vec::new() });
             }
             let (name, value) =
                 line.split_once(':').ok_or_else(|| invalid(format!("not a header: {line:?}")))?;

@@ -49,7 +49,7 @@ mod tests {
             ("work_mem", "1MB"),
             ("statement_timeout", "1s"),
             ("statement_timeout", "2s"),
-            ("default_transaction_isolation", "repeatable read"),
+            ("default_transaction_isolation", "Repeatable READ"),
         ] {
             add_setting(&mut role, name, value);
         }

@@ -1,0 +1,147 @@
+//! What the API answers where few think to look: rows of functions beside a count, writes
+//! of nothing, rows of a tree, hints, the status line.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+use support::{Cluster, Database, Request, Response, Server, Settings};
+
+const SQL: &str = r#"
+    do $$ begin create role web_anon nologin; exception when duplicate_object then null; end $$;
+    grant web_anon to authenticator;
+    create schema zoo;
+    create table zoo.keepers (
+        id int primary key,
+        name text not null,
+        boss_id int references zoo.keepers (id)
+    );
+    insert into zoo.keepers values (1, 'Ada', null), (2, 'Ben', 1), (3, 'Cleo', 1);
+    create function zoo.greeting(zoo.keepers) returns text language sql immutable as
+        $$ select 'Hello, ' || $1.name $$;
+    create function zoo.keepers_between(id int, upto int) returns setof zoo.keepers
+        language sql stable as
+        $$ select * from zoo.keepers k where k.id between $1 and $2 order by k.id $$;
+    create table zoo.guests (id int primary key, secret text);
+    create function zoo.close_early(reason text) returns void language plpgsql as $$
+        begin
+            raise sqlstate 'PGRST' using
+                message = '{"code": "ZOO1", "message": "Closed"}',
+                detail = json_build_object(
+                    'status', 419, 'status_text', reason, 'headers', json_build_object()
+                )::text;
+        end
+    $$;
+    grant usage on schema zoo to web_anon;
+    grant select, insert, update on zoo.keepers to web_anon;
+    grant select (id), update on zoo.guests to web_anon;
+"#;
+
+fn server() -> &'static Server {
+    static SERVER: LazyLock<(Server, Database<'static>)> = LazyLock::new(|| {
+        let database = Cluster::shared().database(SQL);
+        let settings = Settings::new(&database)
+            .set("db-schemas", "zoo")
+            .set("db-tx-end", "rollback-allow-override");
+        (Server::start(&settings), database)
+    });
+    &SERVER.0
+}
+
+fn send(request: Request) -> Response {
+    server().send(&request)
+}
+
+fn with_rows(request: Request) -> Request {
+    request.header("Prefer", "return=representation")
+}
+
+// Functions -----------------------------------------------------------------------------
+
+#[test]
+fn a_count_beside_a_limit_shows_the_rows_of_a_function_and_not_its_arguments() {
+    // An argument has the name of a column.
+    for query in ["limit=1&offset=1", "select=id,name,boss_id&limit=1&offset=1"] {
+        let call =
+            Request::post(&format!("/rpc/keepers_between?{query}"), r#"{"id": 1, "upto": 3}"#);
+        let response = send(call.header("Prefer", "count=exact"));
+        assert_eq!(response.status, 206, "{}", response.text());
+        assert_eq!(response.json(), json!([{"id": 2, "name": "Ben", "boss_id": 1}]));
+        assert_eq!(response.header("Content-Range"), Some("1-1/3"));
+    }
+}
+
+#[test]
+fn a_misspelt_function_gets_the_nearest_name_as_a_hint() {
+    let hint = |path: &str| send(Request::get(path)).json()["hint"].clone();
+    let meant = "Perhaps you meant to call the function zoo.keepers_between";
+    assert_eq!(hint("/rpc/keeper_between?id=1&upto=2"), meant);
+    assert_eq!(hint("/rpc/keepers_betwen"), meant);
+    assert_eq!(hint("/rpc/elephants"), Value::Null);
+    let raw = Request::new("POST", "/rpc/keepers_betwen").header("Content-Type", "text/plain");
+    assert_eq!(send(raw.body("text")).json()["hint"], Value::Null);
+}
+
+#[test]
+fn an_error_that_a_function_raises_may_name_its_own_reason_phrase() {
+    let closed = |reason: &str| {
+        let body = json!({ "reason": reason }).to_string();
+        send(Request::post("/rpc/close_early", body))
+    };
+    let response = closed("Feeding Time");
+    assert_eq!((response.status, response.reason.as_str()), (419, "Feeding Time"));
+    assert_eq!(response.code(), "ZOO1");
+    let response = closed("a\r\nX-Split: b");
+    assert_eq!((response.status, response.code().as_str()), (419, "ZOO1"));
+    assert_eq!(response.header("X-Split"), None);
+}
+
+// Writes of nothing ---------------------------------------------------------------------
+
+#[test]
+fn an_update_without_columns_gives_no_rows_whatever_is_selected() {
+    for select in ["", "?select=id", "?select=id,greeting", "?select=*,keepers(name)"] {
+        let target = format!("/keepers{select}");
+        let response = send(with_rows(Request::patch(&target, "{}")));
+        assert_eq!((response.status, response.text().as_str()), (200, "[]"), "{target}");
+        assert_eq!(response.header("Content-Range"), Some("*/*"));
+    }
+}
+
+#[test]
+fn an_update_without_columns_reads_only_what_is_asked_for() {
+    assert_eq!(send(Request::patch("/guests", "{}")).status, 204);
+    let target = "/guests?select=id";
+    assert_eq!(send(with_rows(Request::patch(target, "{}"))).status, 200);
+    assert_eq!(send(with_rows(Request::patch("/guests", "{}"))).code(), "42501");
+}
+
+#[test]
+fn merging_no_rows_creates_none() {
+    let status = |resolution: &str| {
+        let request = Request::post("/keepers", "[]").header("Prefer", resolution);
+        send(with_rows(request)).status
+    };
+    assert_eq!(status("resolution=merge-duplicates"), 200);
+    assert_eq!(status("resolution=ignore-duplicates"), 201);
+}
+
+// Trees ---------------------------------------------------------------------------------
+
+#[test]
+fn a_tables_own_name_embeds_the_rows_that_refer_to_a_row() {
+    let response =
+        send(Request::get("/keepers?select=name,keepers(name)&keepers.order=id&id=lt.3&order=id"));
+    let expected = json!([
+        {"name": "Ada", "keepers": [{"name": "Ben"}, {"name": "Cleo"}]},
+        {"name": "Ben", "keepers": []},
+    ]);
+    assert_eq!(response.json(), expected);
+    let target = "/keepers?id=eq.1&select=name,helpers:keepers(name,boss_id(name))&helpers.id=eq.3";
+    let response = send(with_rows(Request::patch(target, r#"{"name": "Adele"}"#)));
+    // An embed sees the rows as they were before the write.
+    let expected = json!([
+        {"name": "Adele", "helpers": [{"name": "Cleo", "boss_id": {"name": "Ada"}}]},
+    ]);
+    assert_eq!(response.json(), expected);
+}
