@@ -11,8 +11,9 @@ use polling::PollMode;
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 
-/// Buffers read from one link before others get their turn.
-const RUN_READS: usize = 16;
+/// Buffers read in one turn of the loop from links whose responses are large; what else
+/// happened waits so long.
+const BULK_READS: usize = 2;
 
 impl Gate {
     /// Sends a whole request on its way: to tiny_http when a link is free, else to the queue.
@@ -26,8 +27,9 @@ impl Gate {
         let (limits, now) = (&self.parts.limits, self.now);
         request.submitted = now;
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let link = if self.queue.len() == 0 { self.links.take_idle() } else { None };
-        if let Some(link) = link {
+        let lane = connection.lane();
+        let next = self.queue.is_free_for(lane);
+        if let Some(link) = next.then(|| self.links.take_idle(lane.known)).flatten() {
             connection.request = Some(request);
             return self.forward(key, link, &wire, &body);
         }
@@ -73,6 +75,7 @@ impl Gate {
         }
         let _ = write!(tail, "{SLOT_FIELD}: {index}\r\n\r\n");
         let Some(link) = self.links.get_mut(index) else { return };
+        link.sent_at = Some(self.now);
         if link.send([wire, &tail, body], Owner::Client(key), to_head).is_err() {
             return self.break_link(index);
         }
@@ -83,13 +86,14 @@ impl Gate {
 
     /// Gives free links the requests that wait.
     fn forward_queued(&mut self) {
-        while self.links.has_idle() {
-            let Some(key) = self.queue.pop() else { return };
+        while self.links.has_idle(true) {
+            let known_only = !self.links.has_idle(false);
+            let Some(key) = self.queue.pop(known_only) else { return };
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let Some(request) = connection.request.as_deref_mut() else { continue };
             let wire = std::mem::take(&mut request.wire);
             let body = std::mem::take(&mut request.content);
-            let Some(index) = self.links.take_idle() else { return };
+            let Some(index) = self.links.take_idle(true) else { return };
             self.forward(key, index, &wire, &body);
             self.account(key);
         }
@@ -105,19 +109,36 @@ impl Gate {
         }
     }
 
-    /// Takes what has come of a response, as long as there is room for it. Large responses are
-    /// taken in long runs: the sooner one is done, the sooner its worker is free.
+    /// Takes what has come of a response. What is more than one buffer comes after all else
+    /// that happened.
     pub(super) fn read_link(&mut self, index: usize) {
-        for _ in 0..RUN_READS {
-            if self.must_pause(index) {
-                self.links_paused = true;
-                let wanted = Watched { readable: false, writable: false };
-                return self.watch_link(index, wanted);
-            }
-            if !self.read_link_once(index) {
-                return;
+        let Some(link) = self.links.get_mut(index) else { return };
+        if link.has_begun() || self.read_link_once(index) {
+            self.bulk.push(index);
+        }
+    }
+
+    /// Takes more of large responses, the oldest first: the sooner one is done, the sooner its
+    /// worker is free.
+    pub(super) fn read_bulk(&mut self) {
+        let mut bulk = std::mem::take(&mut self.bulk);
+        bulk.sort_unstable_by_key(|index| self.links.get_mut(*index).map(|link| link.sent_at));
+        let mut reads = 0;
+        for index in bulk.drain(..) {
+            while reads < BULK_READS {
+                if self.must_pause(index) {
+                    self.links_paused = true;
+                    let wanted = Watched { readable: false, writable: false };
+                    self.watch_link(index, wanted);
+                    break;
+                }
+                reads += 1;
+                if !self.read_link_once(index) {
+                    break;
+                }
             }
         }
+        self.bulk = bulk;
     }
 
     /// Reads one buffer from a link; returns whether it was full, so that there may be more.

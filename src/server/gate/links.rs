@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Links beside one a worker, so that a worker that is done finds its next request waiting.
 pub(super) const SPARE_LINKS: usize = 2;
+/// One link of so many is kept for connections that were answered before.
+const KEPT_LINKS_DIVISOR: usize = 4;
 /// Between two attempts to connect to tiny_http.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a new link may take to answer the probe while others wait to be connected.
@@ -39,6 +41,8 @@ pub(super) struct Link {
     to_head: bool,
     response: Progress,
     closing: bool,
+    /// When a client's request was last sent.
+    pub(super) sent_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -187,13 +191,16 @@ impl Links {
         self.links.get_mut(index)?.as_mut()
     }
 
-    /// A free link, not free any more.
-    pub(super) fn take_idle(&mut self) -> Option<usize> {
-        self.idle.pop()
+    /// A free link, not free any more, for a connection that was answered before or not.
+    pub(super) fn take_idle(&mut self, known: bool) -> Option<usize> {
+        if self.has_idle(known) { self.idle.pop() } else { None }
     }
 
-    pub(super) fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
+    /// Whether a link is free for such a connection. Some are kept from those that were not
+    /// answered before, so that a burst of them does not hold all workers.
+    pub(super) fn has_idle(&self, known: bool) -> bool {
+        let kept = if known { 0 } else { self.links.len() / KEPT_LINKS_DIVISOR };
+        self.idle.len() > kept
     }
 
     /// Makes a link free after its response.
@@ -230,6 +237,7 @@ impl Links {
                     to_head: false,
                     response: Progress::Head(Vec::new()),
                     closing: false,
+                    sent_at: None,
                 });
                 self.probe = Some((index, now + PROBE_TIMEOUT));
                 self.next_attempt = None;

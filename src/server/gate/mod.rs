@@ -109,6 +109,8 @@ pub(super) struct Gate {
     /// Connections an address holds.
     sources: HashMap<Source, usize>,
     links: Links,
+    /// Links whose responses are large, to be read on at the end of the turn.
+    bulk: Vec<usize>,
     queue: FairQueue,
     /// Connections whose next request has arrived already.
     ready: VecDeque<usize>,
@@ -149,6 +151,7 @@ impl Gate {
             accepting: accept::Accepting::new(),
             parts,
             poller,
+            bulk: Vec::new(),
             connections: Table::default(),
             sources: HashMap::new(),
             queue: FairQueue::default(),
@@ -200,6 +203,7 @@ impl Gate {
         for event in waiter.events() {
             self.dispatch(event);
         }
+        self.read_bulk();
         Ok(())
     }
 

@@ -40,11 +40,18 @@ pub(super) struct FairQueue {
     turns: VecDeque<Lane>,
     lanes: HashMap<Lane, VecDeque<usize>>,
     length: usize,
+    /// How many of them are of connections that were answered before.
+    known: usize,
 }
 
 impl FairQueue {
     pub(super) fn len(&self) -> usize {
         self.length
+    }
+
+    /// Whether nobody who waits goes before a request of this lane.
+    pub(super) fn is_free_for(&self, lane: Lane) -> bool {
+        self.length == 0 || (lane.known && self.known == 0)
     }
 
     pub(super) fn push(&mut self, lane: Lane, key: usize) {
@@ -54,14 +61,18 @@ impl FairQueue {
         }
         waiting.push_back(key);
         self.length += 1;
+        self.known += usize::from(lane.known);
     }
 
-    /// The oldest request of the lane whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<usize> {
-        let lane = self.turns.pop_front()?;
+    /// The oldest request of the lane whose turn it is, or only of those lanes whose
+    /// connections were answered before.
+    pub(super) fn pop(&mut self, known_only: bool) -> Option<usize> {
+        let turn = self.turns.iter().position(|lane| lane.known || !known_only)?;
+        let lane = self.turns.remove(turn)?;
         let waiting = self.lanes.get_mut(&lane)?;
         let key = waiting.pop_front()?;
         self.length -= 1;
+        self.known -= usize::from(lane.known);
         if waiting.is_empty() {
             self.lanes.remove(&lane);
         } else {
@@ -75,7 +86,11 @@ impl FairQueue {
         let Some(waiting) = self.lanes.get_mut(&lane) else { return };
         let before = waiting.len();
         waiting.retain(|other| *other != key);
-        self.length -= before - waiting.len();
+        let removed = before - waiting.len();
+        self.length -= removed;
+        if lane.known {
+            self.known -= removed;
+        }
         if waiting.is_empty() {
             self.lanes.remove(&lane);
             self.turns.retain(|turn| *turn != lane);
@@ -101,7 +116,7 @@ mod tests {
         let mut queue = FairQueue::default();
         (0..3).for_each(|key| queue.push(many, key));
         queue.push(one, 9);
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop(false)).collect();
         assert_eq!(order, [0, 9, 1, 2]);
         assert_eq!(queue.len(), 0);
     }
@@ -113,8 +128,27 @@ mod tests {
         let mut queue = FairQueue::default();
         (0..3).for_each(|key| queue.push(new, key));
         queue.push(known, 9);
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop(false)).collect();
         assert_eq!(order, [0, 9, 1, 2]);
+    }
+
+    #[test]
+    fn a_known_connection_goes_where_new_ones_may_not() {
+        let new = lane("192.0.2.1");
+        let known = Lane { known: true, ..lane("192.0.2.2") };
+        let mut queue = FairQueue::default();
+        queue.push(new, 0);
+        assert!(queue.is_free_for(known) && !queue.is_free_for(new));
+        queue.push(known, 9);
+        assert!(!queue.is_free_for(known));
+        assert_eq!(queue.pop(true), Some(9));
+        assert_eq!(queue.pop(true), None);
+        assert!(queue.is_free_for(known));
+        queue.push(known, 8);
+        queue.remove(known, 8);
+        assert!(queue.is_free_for(known));
+        assert_eq!(queue.pop(false), Some(0));
+        assert!(queue.is_free_for(new));
     }
 
     #[test]
@@ -126,8 +160,8 @@ mod tests {
         queue.remove(a, 1);
         queue.remove(a, 1);
         assert_eq!(queue.len(), 1);
-        assert_eq!(queue.pop(), Some(2));
-        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.pop(false), Some(2));
+        assert_eq!(queue.pop(false), None);
     }
 
     #[test]
