@@ -3,6 +3,7 @@
 use crate::rig::{Client, PATIENCE, Running, header, start, status, wait_for};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -209,6 +210,49 @@ fn waiting_requests_are_taken_from_the_addresses_in_turn() {
     };
     assert!(place("many0") < place("one"), "{finished:?}");
     assert!(place("one") < place("many2"), "{finished:?}");
+    server.stop();
+}
+
+#[test]
+fn new_connections_leave_a_worker_to_those_that_were_answered_before() {
+    let server = start(|settings| settings.threads = 4);
+    let mut known = server.connect();
+    let ask = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(status(&known.ask(ask)), 200);
+    let held: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+            client
+        })
+        .collect();
+    server.wait_holding(3);
+    assert_eq!(status(&known.ask(ask)), 200);
+    server.release();
+    held.into_iter().for_each(|mut client| assert_eq!(status(&client.response(true)), 200));
+    server.stop();
+}
+
+#[test]
+fn busy_connections_do_not_keep_new_ones_out() {
+    let server = start(|settings| settings.threads = 2);
+    let ask = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n";
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            let mut busy = server.connect();
+            assert_eq!(status(&busy.ask(ask)), 200);
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(status(&busy.ask(ask)), 200);
+                }
+            });
+        }
+        let answers: Vec<_> = (0..5).map(|_| server.connect().ask(ask)).collect();
+        stop.store(true, Ordering::Relaxed);
+        answers.iter().for_each(|answer| assert_eq!(status(answer), 200));
+    });
     server.stop();
 }
 

@@ -90,10 +90,11 @@ impl Gate {
             let known_only = !self.links.has_idle(false);
             let Some(key) = self.queue.pop(known_only) else { return };
             let Some(connection) = self.connections.get_mut(key) else { continue };
+            let known = connection.lane().known;
             let Some(request) = connection.request.as_deref_mut() else { continue };
             let wire = std::mem::take(&mut request.wire);
             let body = std::mem::take(&mut request.content);
-            let Some(index) = self.links.take_idle(true) else { return };
+            let Some(index) = self.links.take_idle(known) else { return };
             self.forward(key, index, &wire, &body);
             self.account(key);
         }

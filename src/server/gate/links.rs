@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Links beside one a worker, so that a worker that is done finds its next request waiting.
 pub(super) const SPARE_LINKS: usize = 2;
-/// One link of so many is kept for connections that were answered before.
-const KEPT_LINKS_DIVISOR: usize = 4;
+/// One worker of so many is kept for connections that were answered before.
+const KEPT_WORKERS_DIVISOR: usize = 4;
 /// Between two attempts to connect to tiny_http.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a new link may take to answer the probe while others wait to be connected.
@@ -41,6 +41,8 @@ pub(super) struct Link {
     to_head: bool,
     response: Progress,
     closing: bool,
+    /// Whether the request is of a connection that was not answered before.
+    is_new: bool,
     /// When a client's request was last sent.
     pub(super) sent_at: Option<Instant>,
 }
@@ -164,6 +166,8 @@ impl Link {
 pub(super) struct Links {
     links: Vec<Option<Link>>,
     idle: Vec<usize>,
+    /// Links that hold requests of connections that were not answered before.
+    new_in_flight: usize,
     probe: Option<(usize, Instant)>,
     next_attempt: Option<Instant>,
 }
@@ -173,6 +177,7 @@ impl Links {
         Links {
             links: (0..count).map(|_| None).collect(),
             idle: Vec::with_capacity(count),
+            new_in_flight: 0,
             probe: None,
             next_attempt: None,
         }
@@ -193,14 +198,26 @@ impl Links {
 
     /// A free link, not free any more, for a connection that was answered before or not.
     pub(super) fn take_idle(&mut self, known: bool) -> Option<usize> {
-        if self.has_idle(known) { self.idle.pop() } else { None }
+        let index = if self.has_idle(known) { self.idle.pop()? } else { return None };
+        let link = self.links.get_mut(index)?.as_mut()?;
+        link.is_new = !known;
+        self.new_in_flight += usize::from(!known);
+        Some(index)
     }
 
-    /// Whether a link is free for such a connection. Some are kept from those that were not
-    /// answered before, so that a burst of them does not hold all workers.
+    /// Whether a link is free for such a connection.
     pub(super) fn has_idle(&self, known: bool) -> bool {
-        let kept = if known { 0 } else { self.links.len() / KEPT_LINKS_DIVISOR };
-        self.idle.len() > kept
+        !self.idle.is_empty() && (known || self.new_in_flight < self.new_max())
+    }
+
+    /// How many links those that were not answered before may hold: a burst of them must not
+    /// hold all workers.
+    fn new_max(&self) -> usize {
+        let workers = self.links.len() - SPARE_LINKS;
+        match workers / KEPT_WORKERS_DIVISOR {
+            0 => self.links.len(),
+            kept => workers - kept,
+        }
     }
 
     /// Makes a link free after its response.
@@ -208,6 +225,8 @@ impl Links {
         self.probe.take_if(|(probed, _)| *probed == index);
         if let Some(link) = self.get_mut(index) {
             link.owner = Owner::Nobody;
+            let was_new = std::mem::take(&mut link.is_new);
+            self.new_in_flight -= usize::from(was_new);
             self.idle.push(index);
         }
     }
@@ -216,7 +235,9 @@ impl Links {
     pub(super) fn remove(&mut self, index: usize) -> Option<Link> {
         self.idle.retain(|idle| *idle != index);
         self.probe.take_if(|(probed, _)| *probed == index);
-        self.links.get_mut(index)?.take()
+        let link = self.links.get_mut(index)?.take()?;
+        self.new_in_flight -= usize::from(link.is_new);
+        Some(link)
     }
 
     /// Connects one link that is down, unless another is being tried. One after the other:
@@ -237,6 +258,7 @@ impl Links {
                     to_head: false,
                     response: Progress::Head(Vec::new()),
                     closing: false,
+                    is_new: false,
                     sent_at: None,
                 });
                 self.probe = Some((index, now + PROBE_TIMEOUT));
