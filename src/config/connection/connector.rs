@@ -330,7 +330,8 @@ impl Cause {
     /// Whether a pooler between does not know a setting that the session was to begin with.
     fn is_about_parameters(&self) -> bool {
         let Cause::Postgres(error) = self else { return false };
-        error.code() == Some(&SqlState::PROTOCOL_VIOLATION)
+        let codes = [SqlState::PROTOCOL_VIOLATION, SqlState::FEATURE_NOT_SUPPORTED];
+        error.code().is_some_and(|code| codes.contains(code))
     }
 }
 
