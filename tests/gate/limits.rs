@@ -208,8 +208,10 @@ fn waiting_requests_are_taken_from_the_addresses_in_turn() {
         let target = format!("/echo?{name}");
         finished.iter().position(|f| f.target == target).unwrap()
     };
-    assert!(place("many0") < place("one"), "{finished:?}");
-    assert!(place("one") < place("many2"), "{finished:?}");
+    // The first three go on to the worker at once, and tiny_http's threads may overtake each
+    // other.
+    assert!(place("one") < place("many3"), "{finished:?}");
+    assert!(place("one") < place("many4"), "{finished:?}");
     server.stop();
 }
 
