@@ -34,6 +34,8 @@ SQL
 
 # --- the server ------------------------------------------------------------------------
 
+# Its first run is for the log of what it sends.
+psql -c "alter role authenticator set log_statement = 'all'"
 start_server "db-pool = $POOL"
 TOKEN=$(token)
 
@@ -83,9 +85,6 @@ as_command() {
     sed "s/;[[:space:]]*\$//; s/;/ \\\\;/g; s/$PROBE_KEY/:id/g; s/\$/;/"
 }
 
-psql -c "alter role authenticator set log_statement = 'all'"
-stop_server
-start_server "db-pool = $POOL"
 KEY=$PROBE_KEY load 1 1 >/dev/null
 stop_server
 psql -c "alter role authenticator reset log_statement"

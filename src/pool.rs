@@ -245,7 +245,7 @@ impl Pool {
         let mut current = lock(&self.shared.search_path);
         if current.as_deref() != path {
             *current = path.map(Arc::from);
-            self.shared.generation.fetch_add(1, Ordering::AcqRel);
+            self.renew();
         }
     }
 

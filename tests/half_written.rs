@@ -49,9 +49,7 @@ fn check(cluster: &Cluster, suite: &Suite) -> usize {
     let database = cluster.database_from(&name, suite.fixture_file().as_deref()).expect("loaded");
     let folder = janitor::new_folder("half");
     let mut fill = Placeholders::new(&database.name, &folder, cluster);
-    for statement in suite.setup_sql.iter() {
-        database.sql(&fill.fill(statement));
-    }
+    suite.set_up(&mut fill).expect("the suite is sound");
     let settings = suite.settings(&mut fill).set("db-tx-end", "commit");
     let mut server = Server::spawn(&settings, &folder);
     server.wait_until_ready().unwrap_or_else(|message| panic!("{message}"));

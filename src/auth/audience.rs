@@ -15,9 +15,10 @@ pub(super) struct Audience {
 
 impl Audience {
     pub fn new(text: String) -> Self {
-        let pattern =
-            text.contains(PATTERN_CHARACTERS).then(|| Regex::new(&format!("^(?:{text})$")));
-        // One that is no regular expression is a name still.
+        // One that is no regular expression by itself is a name still: a stray parenthesis
+        // must not lead out of the group.
+        let is_expression = text.contains(PATTERN_CHARACTERS) && Regex::new(&text).is_ok();
+        let pattern = is_expression.then(|| Regex::new(&format!("^(?:{text})$")));
         Self { pattern: pattern.and_then(Result::ok), text }
     }
 
@@ -58,5 +59,6 @@ mod tests {
             !domain.is("https://api.example.com.evil.org") && !domain.is("https://apixexample.com")
         );
         assert!(Audience::new(".*".into()).is("anybody"));
+        assert!(!Audience::new("shop)|(stock".into()).is("shop of others"));
     }
 }

@@ -92,7 +92,7 @@ pub enum ConnectionEnd {
     Lost,
     /// It was not known to be clean.
     InDoubt,
-    /// It was replaced, since sessions are to begin with another search path.
+    /// It was replaced, since sessions are to begin with other settings.
     Renewed,
     /// It was idle for too long, or too old.
     Expired,

@@ -1,4 +1,5 @@
-//! The settings of a request's transaction, as SQL text: role, claims, headers and the rest of what a function can ask with `current_setting`.
+//! The settings of a request's transaction, as SQL text: role, claims, headers and the rest
+//! of what a function can ask with `current_setting`.
 //!
 //! <https://docs.postgrest.org/en/v16/references/transactions.html>
 

@@ -31,12 +31,7 @@ pub fn run_suite(
     let database = cluster.database_from(&name, suite.fixture_file().as_deref())?;
     let folder = janitor::new_folder("suite");
     let mut fill = Placeholders::new(&database.name, &folder, cluster);
-    for statement in suite.setup_sql.iter() {
-        cluster.psql(&database.name, &["-c", &fill.fill(statement)])?;
-    }
-    for (file, text) in &suite.files {
-        std::fs::write(folder.join(file), fill.fill(text)).map_err(|error| error.to_string())?;
-    }
+    suite.set_up(&mut fill)?;
     let mut server = Server::spawn(&suite.settings(&mut fill), &folder);
     if let Some(wanted) = &suite.expect_start_failure {
         report(0, check_start_failure(&mut server, wanted));

@@ -137,6 +137,18 @@ impl Suite {
         Some(folder().join("fixtures").join(self.fixture.as_ref()?))
     }
 
+    /// Runs the suite's own statements and writes its files.
+    pub fn set_up(&self, fill: &mut Placeholders) -> Result<(), String> {
+        for statement in self.setup_sql.iter() {
+            fill.cluster.psql(fill.database, &["-c", &fill.fill(statement)])?;
+        }
+        for (file, text) in &self.files {
+            std::fs::write(fill.folder.join(file), fill.fill(text))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
     /// What the suite's server is started with.
     pub fn settings(&self, fill: &mut Placeholders) -> Settings {
         let mut settings = Settings::bare().set("db-uri", fill.cluster.uri(fill.database));

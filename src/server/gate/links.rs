@@ -198,7 +198,10 @@ impl Links {
 
     /// A free link, not free any more, for a connection that was answered before or not.
     pub(super) fn take_idle(&mut self, known: bool) -> Option<usize> {
-        let index = if self.has_idle(known) { self.idle.pop()? } else { return None };
+        if !self.has_idle(known) {
+            return None;
+        }
+        let index = self.idle.pop()?;
         let link = self.links.get_mut(index)?.as_mut()?;
         link.is_new = !known;
         self.new_in_flight += usize::from(!known);
