@@ -41,12 +41,12 @@ fn schema_of(tables: usize) -> SchemaCache {
             primary_key: Vec::new(),
             columns: Vec::new(),
             column_index: HashMap::new(),
+            target_index: Default::default(),
             relationships,
         };
         (name(i).name, relation)
     };
-    let app =
-        ExposedSchema { relations: (0..tables).map(relation).collect(), ..Default::default() };
+    let app = ExposedSchema::new(None, (0..tables).map(relation).collect(), HashMap::new());
     SchemaCache { schemas: HashMap::from([("app".into(), app)]), ..Default::default() }
 }
 
@@ -92,7 +92,7 @@ fn functions_of(functions: usize, overloads: usize) -> SchemaCache {
         let routines: Vec<_> = (0..overloads).map(|overload| routine(function, overload)).collect();
         (routines[0].name.name.clone(), routines)
     });
-    let app = ExposedSchema { routines: routines.collect(), ..Default::default() };
+    let app = ExposedSchema::new(None, HashMap::new(), routines.collect());
     SchemaCache { schemas: HashMap::from([("app".into(), app)]), ..Default::default() }
 }
 

@@ -1,11 +1,11 @@
 //! Calling: which overload of a function a request means, and what it is given.
 
+use super::Settings;
 use super::media::{self, MediaChoice};
 use super::read::{Planner, ReadNode};
-use super::{LOOSE, STRICT, Settings, nearest};
 use crate::error::{Error, Result};
 use crate::request::{ApiRequest, MediaType, Method, Payload};
-use crate::schema::{Parameter, Returned, Routine, SchemaCache};
+use crate::schema::{LOOSE, NameIndex, Parameter, Returned, Routine, STRICT, SchemaCache};
 
 /// A planned call.
 #[derive(Debug)]
@@ -100,24 +100,24 @@ fn check_max_affected(routine: &Routine, request: &ApiRequest) -> Result<()> {
 struct Invocation<'a, 'n> {
     name: &'n str,
     request: &'a ApiRequest,
-    /// The names of the arguments, each once, in the order given.
+    /// The names of the arguments, sorted, each once.
     keys: Vec<&'a str>,
+    /// Whether there are more names than any function has parameters.
+    has_more_keys: bool,
     is_post: bool,
 }
 
 impl<'a, 'n> Invocation<'a, 'n> {
     fn new(name: &'n str, request: &'a ApiRequest) -> Self {
-        let mut keys: Vec<&str> = Vec::new();
-        let mut add = |key: &'a str| {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
+        let mut keys: Vec<&str> = match &request.payload {
+            Some(payload) => payload.keys(),
+            None => request.query.arguments.iter().map(|(key, _)| key.as_str()).collect(),
         };
-        match &request.payload {
-            Some(payload) => payload.keys().into_iter().for_each(add),
-            None => request.query.arguments.iter().for_each(|(key, _)| add(key)),
-        }
-        Self { name, request, keys, is_post: request.method == Method::Post }
+        keys.sort_unstable();
+        keys.dedup();
+        let has_more_keys =
+            matches!(&request.payload, Some(Payload::Json(json)) if json.has_more_keys);
+        Self { name, request, keys, has_more_keys, is_post: request.method == Method::Post }
     }
 
     fn find<'s>(&self, schema: &'s SchemaCache) -> Result<&'s Routine> {
@@ -139,11 +139,20 @@ impl<'a, 'n> Invocation<'a, 'n> {
     /// it does not have.
     fn takes_keys(&self, routine: &Routine) -> bool {
         let parameters = &routine.parameters;
+        if self.has_more_keys {
+            return false;
+        }
         if parameters.is_empty() {
             return self.keys.is_empty() && !(self.is_post && self.has_raw_body());
         }
-        self.keys.iter().all(|key| parameters.iter().any(|p| *p.name == **key))
-            && parameters.iter().all(|p| !p.required || self.keys.iter().any(|k| **k == *p.name))
+        // More names than parameters have one among them that is no parameter.
+        self.keys.len() <= parameters.len()
+            && self.keys.iter().all(|key| parameters.iter().any(|p| *p.name == **key))
+            && parameters.iter().all(|p| !p.required || self.has_key(&p.name))
+    }
+
+    fn has_key(&self, name: &str) -> bool {
+        self.keys.binary_search(&name).is_ok()
     }
 
     /// Whether the routine's only, unnamed parameter takes the body as it is.
@@ -186,7 +195,7 @@ impl<'a, 'n> Invocation<'a, 'n> {
         if self.keys.is_empty() {
             return ArgumentSource::None;
         }
-        let given = routine.parameters.iter().filter(|p| self.keys.contains(&&*p.name));
+        let given = routine.parameters.iter().filter(|p| self.has_key(&p.name));
         let pairs = match &self.request.payload {
             Some(Payload::Form(pairs)) => pairs,
             Some(_) => return ArgumentSource::Json(given.collect()),
@@ -197,19 +206,16 @@ impl<'a, 'n> Invocation<'a, 'n> {
 
     /// The function of the schema whose name is nearest to the one given.
     fn nearest_routine<'s>(&self, schema: &'s SchemaCache) -> Option<&'s str> {
-        let routines = &schema.schemas.get(&*self.request.schema)?.routines;
-        let mut names: Vec<&str> = routines.keys().map(|name| &**name).collect();
-        names.sort_unstable();
-        nearest(self.name, names.into_iter(), STRICT)
+        schema.schemas.get(&*self.request.schema)?.nearest_routine(self.name, STRICT)
     }
 
     fn not_found(&self, overloads: &[Routine], schema: &SchemaCache) -> Error {
         let function = format!("{}.{}", self.request.schema, self.name);
         let raw_type = self.raw_type().filter(|_| self.is_post);
-        let mut keys = self.keys.clone();
-        keys.sort_unstable();
+        let keys = &self.keys;
         let listed = keys.join(", ");
         let (called, searched) = match (raw_type, keys.len()) {
+            (None, 0) if self.has_more_keys => ("(…)".into(), " with too many parameters".into()),
             (Some(raw), _) => (String::new(), format!(" with a single unnamed {raw} parameter")),
             (None, 0) => (" without parameters".into(), " without parameters".into()),
             (None, 1) => (format!("({listed})"), format!(" with parameter {listed}")),
@@ -237,7 +243,8 @@ impl<'a, 'n> Invocation<'a, 'n> {
             _ if keys.is_empty() => None,
             _ => {
                 let signatures: Vec<String> = overloads.iter().map(signature).collect();
-                nearest(&format!("({listed})"), signatures.iter().map(String::as_str), LOOSE)
+                NameIndex::new(signatures.iter().map(String::as_str))
+                    .nearest(&format!("({listed})"), LOOSE)
                     .map(|near| format!("{function}{near}"))
             }
         };

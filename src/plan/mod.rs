@@ -11,7 +11,6 @@ mod mutate;
 mod read;
 mod relationship;
 mod spread;
-mod suggest;
 
 pub use call::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN, find_routine};
 pub use describe::{DescribePlan, Language};
@@ -23,12 +22,11 @@ pub use mutate::{
 pub use read::{
     EmbedNode, EmbedRole, OutputColumn, ReadNode, ResolvedOrder, SelectedField, SelectedValue,
 };
-use suggest::{LOOSE, STRICT, nearest};
 
 use crate::config::OpenApiMode;
 use crate::error::{Error, Result};
 use crate::request::{ApiRequest, Method, Resource};
-use crate::schema::{Relation, SchemaCache};
+use crate::schema::{Relation, STRICT, SchemaCache};
 
 /// What of the configuration decides a plan.
 #[derive(Debug, Clone)]
@@ -103,18 +101,13 @@ pub fn find_relation<'a>(
     if let Some(relation) = schema.relation(name_of_schema, name) {
         return Ok(relation);
     }
-    let mut names: Vec<&str> = schema
-        .schemas
-        .get(name_of_schema)
-        .map(|s| s.relations.keys().map(|k| &**k).collect())
-        .unwrap_or_default();
-    names.sort_unstable();
+    let exposed = schema.schemas.get(name_of_schema);
     let error = Error::new(
         404,
         "PGRST205",
         format!("Could not find the table '{name_of_schema}.{name}' in the schema cache"),
     );
-    Err(match nearest(name, names.into_iter(), STRICT) {
+    Err(match exposed.and_then(|exposed| exposed.nearest_relation(name, STRICT)) {
         Some(near) => error.hint(format!("Perhaps you meant the table '{name_of_schema}.{near}'")),
         None => error,
     })

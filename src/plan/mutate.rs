@@ -239,10 +239,8 @@ fn columns_of_body<'a>(
                 format!("Could not find the '{key}' column of '{name}' in the schema cache"),
             )
         })?;
-        if columns.iter().all(|c| !std::ptr::eq(c.column, column)) {
-            let from_json = schema.representations.from_json.get(&column.nominal_type);
-            columns.push(TypedColumn { column, from_json });
-        }
+        let from_json = schema.representations.from_json.get(&column.nominal_type);
+        columns.push(TypedColumn { column, from_json });
     }
     Ok(columns)
 }

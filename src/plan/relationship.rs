@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::request::ast::Embed;
-use crate::schema::{Cardinality, Relation, Relationship, RelationshipKind, SchemaCache};
+use crate::schema::{Cardinality, LOOSE, Relation, Relationship, RelationshipKind, SchemaCache};
 use serde_json::json;
 
 /// Finds the relationship from `source` that `embed` names.
@@ -27,7 +27,7 @@ pub fn find<'a>(
         .filter(|r| &*r.target.schema == schema_name || is_computed(r))
         .filter(|r| fits(r, embed));
     let Some(first) = found.next() else {
-        return Err(not_found(source, all, embed, schema, schema_name));
+        return Err(not_found(source, relation, embed, schema, schema_name));
     };
     if found.next().is_none() {
         return Ok(first);
@@ -128,7 +128,7 @@ fn only_key_column(cardinality: &Cardinality) -> Option<&str> {
 
 fn not_found(
     source: &str,
-    all: &[Relationship],
+    relation: Option<&Relation>,
     embed: &Embed,
     schema: &SchemaCache,
     schema_name: &str,
@@ -149,7 +149,7 @@ fn not_found(
         "Searched for a foreign key relationship between '{source}' and '{target}'{using} in the \
          schema '{schema_name}', but no matches were found."
     ));
-    match suggestion(source, all, target, schema, schema_name) {
+    match suggestion(source, relation, target, schema, schema_name) {
         Some((near, instead)) => {
             error.hint(format!("Perhaps you meant '{near}' instead of '{instead}'."))
         }
@@ -161,36 +161,23 @@ fn not_found(
 /// or a target of the source near the target's name.
 fn suggestion<'a>(
     source: &'a str,
-    all: &'a [Relationship],
+    relation: Option<&'a Relation>,
     target: &'a str,
     schema: &'a SchemaCache,
     schema_name: &str,
 ) -> Option<(&'a str, &'a str)> {
-    if all.is_empty() {
-        let relations = &schema.schemas.get(schema_name)?.relations;
-        let mut related: Vec<&str> = relations
-            .values()
-            .filter(|r| !r.relationships.is_empty())
-            .map(|r| &*r.name.name)
-            .collect();
-        related.sort_unstable();
-        return super::nearest(source, related.into_iter(), super::LOOSE)
-            .map(|near| (near, source));
-    }
-    let mut targets: Vec<&str> = all
-        .iter()
-        .filter(|r| &*r.target.schema == schema_name)
-        .map(|r| match &r.kind {
-            RelationshipKind::Computed { function, .. } => &*function.name,
-            RelationshipKind::ForeignKey(_) => &*r.target.name,
-        })
-        .collect();
-    targets.sort_unstable();
-    targets.dedup();
-    if targets.contains(&target) {
+    let Some(relation) = relation.filter(|r| !r.relationships.is_empty()) else {
+        let exposed = schema.schemas.get(schema_name)?;
+        return exposed.nearest_related(source, LOOSE).map(|near| (near, source));
+    };
+    if *relation.name.schema != *schema_name {
         return None;
     }
-    super::nearest(target, targets.into_iter(), super::LOOSE).map(|near| (near, target))
+    let targets = relation.target_index();
+    if targets.contains(target) {
+        return None;
+    }
+    targets.nearest(target, LOOSE).map(|near| (near, target))
 }
 
 fn ambiguous(source: &str, target: &str, candidates: &[&Relationship]) -> Error {

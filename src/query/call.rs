@@ -1,9 +1,9 @@
 //! The call of a function, as the source of a reading query.
 
-use super::mutate::json_of;
+use super::payload::JsonBody;
 use super::sql::Sql;
 use crate::plan::{ArgumentSource, BODY_ALIAS as BODY, CALL_ALIAS, CallPlan, SCALAR_COLUMN};
-use crate::request::{Payload, PayloadShape};
+use crate::request::Payload;
 use crate::schema::{Parameter, Returned};
 
 /// Appends what follows `FROM`: the function with its arguments, named by the result's
@@ -112,11 +112,9 @@ fn push_raw<'a>(sql: &mut Sql<'a>, parameter: &Parameter, payload: &'a Option<Pa
 
 /// The body's (first) object as a typed row.
 fn push_body_row<'a>(sql: &mut Sql<'a>, parameters: &[&Parameter], payload: &'a Option<Payload>) {
-    let (text, shape) = json_of(payload).unwrap_or(("{}", PayloadShape::Object));
-    let is_array = shape == PayloadShape::Objects;
-    sql.push("(SELECT * FROM ");
-    sql.push(if is_array { "json_to_recordset(" } else { "json_to_record(" });
-    sql.value(text).push("::json) AS ").identifier(BODY).push("(");
+    sql.push("(SELECT ").identifier(BODY).push(".* FROM ");
+    JsonBody::of(payload).unwrap_or(JsonBody::EMPTY_ROW).push_records(sql);
+    sql.push(" AS ").identifier(BODY).push("(");
     let mut first = true;
     for parameter in parameters {
         sql.separate(&mut first, ", ").identifier(&parameter.name).push(" ");

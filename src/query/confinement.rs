@@ -53,10 +53,11 @@ fn schema() -> SchemaCache {
         primary_key: Vec::new(),
         columns: Vec::new(),
         column_index: HashMap::new(),
+        target_index: Default::default(),
         relationships: Vec::new(),
     };
     let relations = HashMap::from([("things".into(), relation)]);
-    let exposed = ExposedSchema { relations, ..ExposedSchema::default() };
+    let exposed = ExposedSchema::new(None, relations, HashMap::new());
     SchemaCache { schemas: HashMap::from([("api".into(), exposed)]), ..SchemaCache::default() }
 }
 

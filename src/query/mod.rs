@@ -8,6 +8,7 @@ mod condition;
 #[cfg(test)]
 mod confinement;
 mod mutate;
+mod payload;
 pub mod quote;
 mod select;
 mod sql;

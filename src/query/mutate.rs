@@ -1,16 +1,14 @@
 //! `INSERT`, `UPDATE` and `DELETE` from a mutation's plan.
 
 use super::condition::push_where;
+use super::payload::{ITEM, JsonBody};
 use super::sql::Sql;
 use crate::plan::{
     BODY_ALIAS as BODY, EmbedNode, InsertPlan, MutatePlan, Mutation, ReadNode, ResolvedCondition,
     SelectedValue, TypedColumn,
 };
-use crate::request::{JsonPayload, Payload, PayloadShape};
+use crate::request::{Payload, PayloadShape};
 use crate::schema::{Cardinality, QualifiedName, RelationshipKind};
-
-/// The alias of one element of the body, as jsonb.
-const ITEM: &str = "pgrst_item";
 
 /// Setting that counts the rows that were there already.
 pub const UPDATED_SETTING: &str = "pgrst.updated";
@@ -68,17 +66,13 @@ fn push_insert<'a>(
 
 /// One row for each (empty) object of the body.
 fn push_rows_of_defaults<'a>(sql: &mut Sql<'a>, payload: &'a Option<Payload>) {
-    match json_of(payload) {
-        Some((_, PayloadShape::Object)) => {
-            sql.push(" DEFAULT VALUES");
+    let body = JsonBody::of(payload).unwrap_or(JsonBody::NO_ROWS);
+    match body.shape {
+        PayloadShape::Object => sql.push(" DEFAULT VALUES"),
+        PayloadShape::Objects | PayloadShape::Rows => {
+            sql.push(" SELECT FROM json_array_elements(").value(body.text).push("::json)")
         }
-        Some((text, PayloadShape::Objects)) => {
-            sql.push(" SELECT FROM json_array_elements(").value(text).push("::json)");
-        }
-        None => {
-            sql.push(" SELECT FROM json_array_elements('[]')");
-        }
-    }
+    };
 }
 
 fn push_column_list(sql: &mut Sql, columns: &[TypedColumn]) {
@@ -128,25 +122,21 @@ fn push_body_rows<'a>(
     payload: &'a Option<Payload>,
     only_first: bool,
 ) {
-    let (text, shape) = json_of(payload).unwrap_or(("[]", PayloadShape::Objects));
-    let is_array = shape == PayloadShape::Objects;
+    let body = JsonBody::of(payload).unwrap_or(JsonBody::NO_ROWS);
     if defaults {
-        match is_array {
-            true => sql.push("jsonb_array_elements(").value(text).push("::jsonb) AS "),
-            false => sql.push("(SELECT ").value(text).push("::jsonb) AS "),
-        };
-        sql.identifier(ITEM).push("(").identifier(ITEM).push("), LATERAL jsonb_to_record(");
-        sql.identifier(ITEM).push(") AS ").identifier(BODY);
+        body.push_items(sql);
+        sql.push(", LATERAL jsonb_to_record(").identifier(ITEM).push(") AS ").identifier(BODY);
         push_definitions(sql, columns);
         return;
     }
-    if only_first && is_array {
-        sql.push("(SELECT * FROM ");
+    let only_first = only_first && body.shape != PayloadShape::Object;
+    if only_first {
+        sql.push("(SELECT ").identifier(BODY).push(".* FROM ");
     }
-    sql.push(if is_array { "json_to_recordset(" } else { "json_to_record(" });
-    sql.value(text).push("::json) AS ").identifier(BODY);
+    body.push_records(sql);
+    sql.push(" AS ").identifier(BODY);
     push_definitions(sql, columns);
-    if only_first && is_array {
+    if only_first {
         sql.push(" LIMIT 1) AS ").identifier(BODY);
     }
 }
@@ -284,17 +274,6 @@ fn join_columns<'n>(embed: &'n EmbedNode) -> Option<Vec<&'n str>> {
         Cardinality::ManyToMany(junction) => &junction.source_columns,
     };
     Some(pairs.iter().map(|(source, _)| &**source).collect())
-}
-
-/// The JSON text of the body and its shape. PostgreSQL judges a text that was not looked
-/// at: all but an object is taken for an array.
-pub fn json_of(payload: &Option<Payload>) -> Option<(&str, PayloadShape)> {
-    let Some(Payload::Json(JsonPayload { text, shape, .. })) = payload else { return None };
-    let guessed = match text.trim_start().starts_with('{') {
-        true => PayloadShape::Object,
-        false => PayloadShape::Objects,
-    };
-    Some((text, shape.unwrap_or(guessed)))
 }
 
 /// Appends the key of the first changed row as a JSON array of texts.

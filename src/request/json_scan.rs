@@ -4,6 +4,7 @@
 //! have the same keys. What is below is for [`Scanner`] to check.
 
 use super::json_syntax::{Fault, Scanner};
+use super::limits::MAX_BODY_NAMES;
 
 /// What a JSON text is, seen from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,9 @@ pub enum Shape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
     pub shape: Shape,
-    /// The keys of the object, or of the first object of the array: sorted, each once.
-    pub keys: Vec<String>,
+    /// The keys of the object, or of the first object of the array: sorted, each once. `None`
+    /// when there are more than [`MAX_BODY_NAMES`]: then they are not compared either.
+    pub keys: Option<Vec<String>>,
 }
 
 /// Checks a JSON text and collects its keys.
@@ -39,7 +41,7 @@ pub fn scan(text: &str) -> Result<Scan, Fault> {
         Some(b'[') => scanner.records()?,
         _ => {
             scanner.value(0)?;
-            Scan { shape: Shape::Scalar, keys: Vec::new() }
+            Scan { shape: Shape::Scalar, keys: Some(Vec::new()) }
         }
     };
     scanner.skip_space();
@@ -59,10 +61,16 @@ struct Keys<'a> {
     agreed: usize,
     /// The keys of the current object, once they do not agree any more: all but the agreed.
     others: Vec<&'a str>,
+    /// Whether some object has more keys than are compared.
+    too_many: bool,
 }
 
 impl<'a> Keys<'a> {
     fn add_first(&mut self, key: &'a str) {
+        if self.raw.len() == MAX_BODY_NAMES {
+            self.too_many = true;
+            return;
+        }
         self.raw.push(key);
         self.agreed += 1;
     }
@@ -83,14 +91,16 @@ impl<'a> Keys<'a> {
     fn add(&mut self, key: &'a str) {
         if self.others.is_empty() && self.raw.get(self.agreed) == Some(&key) {
             self.agreed += 1;
-        } else {
+        } else if self.others.len() < MAX_BODY_NAMES {
             self.others.push(key);
+        } else {
+            self.too_many = true;
         }
     }
 
     /// Whether the object that ends here has the same set of keys as the first one.
     fn are_the_same(&mut self) -> bool {
-        if self.others.is_empty() && self.agreed == self.raw.len() {
+        if self.too_many || (self.others.is_empty() && self.agreed == self.raw.len()) {
             return true;
         }
         if self.sorted.is_empty() {
@@ -111,8 +121,11 @@ impl<'a> Keys<'a> {
         self.seen.iter().all(|seen| *seen)
     }
 
-    fn into_sorted(self) -> Vec<String> {
-        if self.sorted.is_empty() { sorted(&self.raw) } else { self.sorted }
+    fn into_sorted(self) -> Option<Vec<String>> {
+        if self.too_many {
+            return None;
+        }
+        Some(if self.sorted.is_empty() { sorted(&self.raw) } else { self.sorted })
     }
 }
 
@@ -138,7 +151,7 @@ impl<'a> Scanner<'a> {
         self.skip_space();
         if self.peek() == Some(b']') {
             self.advance();
-            return Ok(Scan { shape: Shape::Objects, keys: Vec::new() });
+            return Ok(Scan { shape: Shape::Objects, keys: Some(Vec::new()) });
         }
         let mut keys = Keys::default();
         let mut uniform = self.peek() == Some(b'{');
@@ -212,7 +225,7 @@ mod tests {
 
     fn keys(text: &str) -> (Shape, Vec<String>) {
         let scan = scan(text).unwrap();
-        (scan.shape, scan.keys)
+        (scan.shape, scan.keys.unwrap())
     }
 
     #[test]
@@ -239,6 +252,20 @@ mod tests {
         assert!(!same(r#"[{"a":1},2]"#));
         assert!(!same("[1,2]"));
         assert!(!same("[[]]"));
+    }
+
+    #[test]
+    fn more_keys_than_can_be_used_are_not_kept() {
+        let object = |count: usize| {
+            let members: Vec<String> = (0..count).map(|n| format!("\"k{n}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert_eq!(scan(&object(MAX_BODY_NAMES)).unwrap().keys.unwrap().len(), MAX_BODY_NAMES);
+        let many = object(MAX_BODY_NAMES + 1);
+        assert_eq!(scan(&many).unwrap(), Scan { shape: Shape::Object, keys: None });
+        for array in [format!("[{many},{many}]"), format!("[{{\"a\":1}},{many}]")] {
+            assert_eq!(scan(&array).unwrap(), Scan { shape: Shape::Objects, keys: None });
+        }
     }
 
     #[test]
@@ -311,7 +338,7 @@ mod tests {
             if let Some(object) = value.as_object() {
                 let mut keys: Vec<_> = object.keys().cloned().collect();
                 keys.sort();
-                prop_assert_eq!(scan.keys, keys);
+                prop_assert_eq!(scan.keys, Some(keys));
             }
         }
 

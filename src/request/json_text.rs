@@ -2,6 +2,7 @@
 //! headers and cookies.
 
 use crate::http::Headers;
+use std::collections::HashMap;
 
 /// Appends a string in quotes, escaped as RFC 8259 demands.
 pub(super) fn push_string(into: &mut String, text: &str) {
@@ -51,8 +52,10 @@ pub fn cookies_json(headers: &Headers) -> String {
     let length: usize = cookies.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
     let mut json = String::with_capacity(length + 2);
     json.push('{');
+    let last: HashMap<&str, usize> =
+        cookies.iter().enumerate().map(|(index, (name, _))| (*name, index)).collect();
     for (index, (name, value)) in cookies.iter().enumerate() {
-        if !cookies[index + 1..].iter().any(|(later, _)| later == name) {
+        if last.get(name) == Some(&index) {
             member(&mut json, name);
             push_string(&mut json, value);
         }

@@ -24,6 +24,11 @@ pub const MAX_FILTERS: usize = 4_096;
 pub const MAX_ORDER_TERMS: usize = 256;
 /// Steps of one JSON path.
 pub const MAX_JSON_STEPS: usize = 64;
+/// Names that a body can give values for: the columns of a CSV body, the members of an object
+/// for a table. An object for a function with a single unnamed parameter may have more.
+pub const MAX_BODY_NAMES: usize = 4_096;
+/// Fields of a form.
+pub const MAX_FORM_FIELDS: usize = 16_384;
 /// Levels of arrays and objects in a JSON body.
 pub const MAX_BODY_DEPTH: usize = 1_024;
 /// Media types in one `Accept` header; those after are not considered.

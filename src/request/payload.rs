@@ -5,7 +5,7 @@
 use super::ast::Query;
 use super::json_scan::{self, Shape};
 use super::json_syntax::Fault;
-use super::limits::{MAX_BODY_DEPTH, too_much};
+use super::limits::{MAX_BODY_DEPTH, MAX_BODY_NAMES, MAX_FORM_FIELDS, too_much};
 use super::{MediaType, csv_body, json_text, urlencoded};
 use crate::error::{Error, Result};
 
@@ -32,6 +32,17 @@ pub struct JsonPayload {
     pub shape: Option<PayloadShape>,
     /// The keys to use, sorted, each once: those of `columns`, or else those of the objects.
     pub keys: Vec<String>,
+    /// Whether the objects have more keys than any function has parameters. Then `keys` is
+    /// empty, and only a single unnamed parameter can take them.
+    pub has_more_keys: bool,
+    /// What the elements of [`PayloadShape::Rows`] stand for, in their order.
+    pub header: Vec<String>,
+}
+
+impl JsonPayload {
+    fn new(text: String, shape: Option<PayloadShape>, keys: Vec<String>) -> Self {
+        Self { text, shape, keys, has_more_keys: false, header: Vec::new() }
+    }
 }
 
 /// What a checked JSON text is.
@@ -40,6 +51,8 @@ pub enum PayloadShape {
     Object,
     /// An array of objects, or an empty one.
     Objects,
+    /// An array of arrays of texts and nulls, whose names are said once, in the header.
+    Rows,
 }
 
 /// Whom a body is for.
@@ -78,9 +91,12 @@ impl Payload {
         match content_type {
             MediaType::ApplicationJson => json(body, query, receiver).map(Payload::Json),
             MediaType::TextCsv => {
-                let (text, keys) = csv_body::to_json(body)?;
-                let shape = Some(PayloadShape::Objects);
-                Ok(Payload::Json(JsonPayload { text, shape, keys }))
+                let (text, header) = csv_body::to_json(body)?;
+                let mut keys = header.clone();
+                keys.sort_unstable();
+                keys.dedup();
+                let json = JsonPayload::new(text, Some(PayloadShape::Rows), keys);
+                Ok(Payload::Json(JsonPayload { header, ..json }))
             }
             MediaType::UrlEncoded if is_routine => Ok(Payload::Form(form_fields(&body)?)),
             MediaType::UrlEncoded => Ok(Payload::Json(form_object(&form_fields(&body)?))),
@@ -107,27 +123,29 @@ fn json(body: Vec<u8>, query: &Query, receiver: Receiver) -> Result<JsonPayload>
         let mut keys = columns.clone();
         keys.sort_unstable();
         keys.dedup();
-        return Ok(JsonPayload { text: text(body)?, shape: None, keys });
+        return Ok(JsonPayload::new(text(body)?, None, keys));
     }
     if body.is_empty() && receiver == Receiver::Routine {
         let shape = Some(PayloadShape::Object);
-        return Ok(JsonPayload { text: "{}".to_owned(), shape, keys: Vec::new() });
+        return Ok(JsonPayload::new("{}".to_owned(), shape, Vec::new()));
     }
     let text = String::from_utf8(body).map_err(|_| invalid("Empty or invalid json"))?;
     let scan = json_scan::scan(&text).map_err(|fault| match fault {
         Fault::Invalid => invalid("Empty or invalid json"),
         Fault::TooDeep => too_much("levels of JSON in the body", MAX_BODY_DEPTH),
     })?;
-    let keys = scan.keys;
-    match scan.shape {
-        Shape::Object => Ok(JsonPayload { text, shape: Some(PayloadShape::Object), keys }),
-        Shape::Objects => Ok(JsonPayload { text, shape: Some(PayloadShape::Objects), keys }),
-        Shape::Scalar => {
-            let shape = Some(PayloadShape::Objects);
-            Ok(JsonPayload { text: "[]".to_owned(), shape, keys })
-        }
-        Shape::Mixed => Err(invalid("All object keys must match")),
+    let has_more_keys = scan.keys.is_none();
+    if has_more_keys && receiver != Receiver::Routine {
+        return Err(too_much("names in the body", MAX_BODY_NAMES));
     }
+    let keys = scan.keys.unwrap_or_default();
+    let (text, shape) = match scan.shape {
+        Shape::Object => (text, PayloadShape::Object),
+        Shape::Objects => (text, PayloadShape::Objects),
+        Shape::Scalar => ("[]".to_owned(), PayloadShape::Objects),
+        Shape::Mixed => return Err(invalid("All object keys must match")),
+    };
+    Ok(JsonPayload { has_more_keys, ..JsonPayload::new(text, Some(shape), keys) })
 }
 
 /// The body as text; the error is the one that PostgreSQL would raise.
@@ -144,6 +162,9 @@ fn text(body: Vec<u8>) -> Result<String> {
 }
 
 fn form_fields(body: &[u8]) -> Result<Vec<(String, String)>> {
+    if memchr::memchr2_iter(b'&', b';', body).count() >= MAX_FORM_FIELDS {
+        return Err(too_much("fields in the form", MAX_FORM_FIELDS));
+    }
     let fields = urlencoded::pairs(body, "request body")?.into_iter();
     Ok(fields
         .map(|(name, value)| (name.into_owned(), value.unwrap_or_default().into_owned()))
@@ -174,7 +195,7 @@ fn form_object(fields: &[(String, String)]) -> JsonPayload {
     }
     text.push('}');
     let keys = members.into_iter().map(|(name, _)| name.to_owned()).collect();
-    JsonPayload { text, shape: Some(PayloadShape::Object), keys }
+    JsonPayload::new(text, Some(PayloadShape::Object), keys)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 
 mod dump;
 mod load;
+mod nearest;
 mod relation;
 mod relationship;
 mod routine;
 
 pub use load::LoadOptions;
+pub use nearest::{LOOSE, LazyIndex, MinScore, NameIndex, STRICT};
 pub use relation::{Column, Relation, RelationKind};
 pub use relationship::{Cardinality, Junction, Relationship, RelationshipKind};
 pub use routine::{IsolationLevel, Parameter, ReturnType, Returned, Routine, Volatility};
@@ -77,6 +79,55 @@ pub struct ExposedSchema {
     /// Functions by name; overloads side by side.
     #[serde(serialize_with = "dump::sorted")]
     pub routines: HashMap<Box<str>, Vec<Routine>>,
+    #[serde(skip)]
+    indexes: Indexes,
+}
+
+/// Where the names nearest to misspelt ones are found.
+#[derive(Debug, Default)]
+struct Indexes {
+    relations: LazyIndex,
+    related: LazyIndex,
+    routines: LazyIndex,
+}
+
+impl ExposedSchema {
+    /// A schema with these relations and functions.
+    pub fn new(
+        description: Option<String>,
+        relations: HashMap<Box<str>, Relation>,
+        routines: HashMap<Box<str>, Vec<Routine>>,
+    ) -> Self {
+        Self { description, relations, routines, indexes: Indexes::default() }
+    }
+
+    /// The relation whose name is nearest to `name`.
+    pub fn nearest_relation(&self, name: &str, min_score: MinScore) -> Option<&str> {
+        let index = self.indexes.relations.get_or_init(|| sorted_index(self.relations.keys()));
+        index.nearest(name, min_score)
+    }
+
+    /// The relation with relationships whose name is nearest to `name`.
+    pub fn nearest_related(&self, name: &str, min_score: MinScore) -> Option<&str> {
+        let index = self.indexes.related.get_or_init(|| {
+            let relations = self.relations.iter();
+            sorted_index(relations.filter(|(_, r)| !r.relationships.is_empty()).map(|(n, _)| n))
+        });
+        index.nearest(name, min_score)
+    }
+
+    /// The function whose name is nearest to `name`.
+    pub fn nearest_routine(&self, name: &str, min_score: MinScore) -> Option<&str> {
+        let index = self.indexes.routines.get_or_init(|| sorted_index(self.routines.keys()));
+        index.nearest(name, min_score)
+    }
+}
+
+/// An index of names in their order, whatever the order they come in.
+fn sorted_index<'n>(names: impl Iterator<Item = &'n Box<str>>) -> NameIndex {
+    let mut names: Vec<&str> = names.map(|name| &**name).collect();
+    names.sort_unstable();
+    NameIndex::new(names)
 }
 
 /// Settings that a role brings to its transactions.

@@ -1,6 +1,6 @@
 //! Tables and views, and their columns.
 
-use super::{QualifiedName, Relationship};
+use super::{LazyIndex, NameIndex, QualifiedName, Relationship, RelationshipKind};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -49,6 +49,9 @@ pub struct Relation {
     /// Column name to index into `columns`.
     #[serde(skip)]
     pub column_index: HashMap<Box<str>, usize>,
+    /// Where the target nearest to a misspelt one is found.
+    #[serde(skip)]
+    pub target_index: LazyIndex,
     /// Relationships that start here, to relations of exposed schemas, computed ones
     /// included. Sorted, so that messages name candidates in a stable order.
     pub relationships: Vec<Relationship>,
@@ -58,6 +61,23 @@ impl Relation {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.column_index.get(name).map(|&i| &self.columns[i])
+    }
+
+    /// The names by which relations of the relation's own schema can be embedded in it.
+    pub fn target_index(&self) -> &NameIndex {
+        self.target_index.get_or_init(|| {
+            let relationships = self.relationships.iter();
+            let mut targets: Vec<&str> = relationships
+                .filter(|r| r.target.schema == self.name.schema)
+                .map(|r| match &r.kind {
+                    RelationshipKind::Computed { function, .. } => &*function.name,
+                    RelationshipKind::ForeignKey(_) => &*r.target.name,
+                })
+                .collect();
+            targets.sort_unstable();
+            targets.dedup();
+            NameIndex::new(targets)
+        })
     }
 
     /// The relationships to that relation, found by bisection: a table that everything

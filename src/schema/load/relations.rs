@@ -100,6 +100,7 @@ fn relation(cells: &mut Cells<'_>) -> Result<Relation, Error> {
         primary_key: Vec::new(),
         columns: Vec::new(),
         column_index: HashMap::new(),
+        target_index: Default::default(),
         relationships: Vec::new(),
     })
 }

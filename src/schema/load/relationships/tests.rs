@@ -40,6 +40,7 @@ impl Catalog {
             primary_key: Vec::new(),
             columns: columns.iter().map(|name| column(name)).collect(),
             column_index: HashMap::new(),
+            target_index: Default::default(),
             relationships: Vec::new(),
         };
         let numbers = (1..).take(columns.len()).collect();
