@@ -192,18 +192,21 @@ impl Loader {
         let running = app.live();
         let Some(client) = client else {
             let config = self.config().map(|(config, _)| config);
-            app.swap(self.succeed(app, &running, config.map_err(|error| error.to_string())));
+            let live = self.succeed(app, &running, config.map_err(|error| error.to_string()));
+            self.forget_revocations_without_source(&live);
+            app.swap(live);
             return Ok(());
         };
-        let mut live = if wanted.config || running.config.db_config {
+        let mut live = if wanted.config || (wanted.schema && running.config.db_config) {
             let config = self.config_with_database(client, &running)?;
             self.succeed(app, &running, config)
         } else {
             Live::clone(&running)
         };
+        self.forget_revocations_without_source(&live);
         let source = &live.config.jwt_revocation_source;
         if let Some(source) = source
-            && (wanted.config || running.config.jwt_revocation_source.as_ref() != Some(source))
+            && (wanted.revocations || running.config.jwt_revocation_source.as_ref() != Some(source))
         {
             let read = self.lasting.revocations.read(client, source, app.observer());
             if let Err(error) = read {
@@ -220,11 +223,17 @@ impl Loader {
             live = live.with_schema(Some(Arc::new(schema)));
             // Sessions hold settings of the login role and the database as they were.
             app.pool().renew();
-        } else {
+        } else if wanted.config {
             live = live.with_role_settings(load_role_settings(client)?);
         }
         app.swap(live);
         Ok(())
+    }
+
+    fn forget_revocations_without_source(&self, live: &Live) {
+        if live.config.jwt_revocation_source.is_none() {
+            self.lasting.revocations.clear();
+        }
     }
 
     /// Loads what roles bring along; what worked goes on where that is not possible.

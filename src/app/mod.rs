@@ -6,9 +6,9 @@
 
 mod backoff;
 mod failure;
-mod listener;
 mod live;
 mod loader;
+mod notifications;
 mod record;
 mod reloads;
 mod revocations;

@@ -13,15 +13,19 @@ pub struct Wanted {
     pub config: bool,
     /// The schema cache.
     pub schema: bool,
+    /// The revoked claims, which are read with the configuration too.
+    pub revocations: bool,
 }
 
 impl Wanted {
     /// All there is.
-    pub const ALL: Wanted = Wanted { config: true, schema: true };
+    pub const ALL: Wanted = Wanted { config: true, schema: true, revocations: true };
     /// The configuration only.
-    pub const CONFIG: Wanted = Wanted { config: true, schema: false };
+    pub const CONFIG: Wanted = Wanted { config: true, schema: false, revocations: true };
     /// The schema cache, and the configuration where it comes from the database.
-    pub const SCHEMA: Wanted = Wanted { config: false, schema: true };
+    pub const SCHEMA: Wanted = Wanted { config: false, schema: true, revocations: false };
+    /// The revoked claims only.
+    pub const REVOCATIONS: Wanted = Wanted { config: false, schema: false, revocations: true };
 
     /// Whether nothing is wanted.
     pub fn is_empty(self) -> bool {
@@ -33,6 +37,7 @@ impl BitOrAssign for Wanted {
     fn bitor_assign(&mut self, other: Wanted) {
         self.config |= other.config;
         self.schema |= other.schema;
+        self.revocations |= other.revocations;
     }
 }
 
@@ -135,6 +140,14 @@ impl Reloads {
             return Next::End;
         }
         Next::Load(std::mem::take(&mut state.wanted))
+    }
+
+    /// Waits for a moment, unless the end comes before or more than revocations is wanted.
+    pub(super) fn rest_until(&self, moment: Instant) {
+        let patience = moment.saturating_duration_since(Instant::now());
+        drop(self.wait(Some(patience), |state| {
+            state.ending || state.wanted.config || state.wanted.schema
+        }));
     }
 
     /// Lets the listener connect now, waits until it has succeeded or failed, or for as long

@@ -1,7 +1,8 @@
-//! What feeds the deny list: the table or function `jwt-revocation-source`, read whole, and
-//! notifications, which add to it.
+//! What feeds the deny list: the table or function `jwt-revocation-source`, read whole. A
+//! notification on [`CHANNEL`] asks for it to be read again, and has no other say: everybody
+//! who may log in to the database can send one.
 
-use crate::auth::{Denied, DenyList};
+use crate::auth::{Denials, Denied, DenyList};
 use crate::observe::{Event, Observer};
 use crate::query::quote::identifier;
 use crate::schema::QualifiedName;
@@ -9,17 +10,15 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::Type;
 use postgres::{Client, Error};
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// The channel whose notifications revoke: a `jti`, or a JSON object of claims.
+/// The channel whose notifications ask for the source to be read again.
 pub const CHANNEL: &str = "goldenkey_revoke";
 
-/// The deny list with those who write to it.
+/// The deny list with its source.
 #[derive(Default)]
 pub struct Revocations {
     deny_list: Arc<DenyList>,
-    /// What notifications add while the source is read, which may not have it yet.
-    meanwhile: Mutex<Option<Vec<Denied>>>,
 }
 
 impl Revocations {
@@ -28,22 +27,7 @@ impl Revocations {
         &self.deny_list
     }
 
-    /// Adds what a notification says.
-    pub fn add(&self, payload: &str, observer: &Observer) {
-        let Some(denied) = Denied::parse(payload) else {
-            // The payload stays out of the log: it may name a person.
-            return log::warn!("a notification on {CHANNEL} revokes nothing: not one claim");
-        };
-        let mut meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(added) = &mut *meanwhile {
-            added.push(denied.clone());
-        }
-        if !self.deny_list.insert(denied) {
-            observer.observe(&Event::RevocationsFull);
-        }
-    }
-
-    /// Replaces the list by what the source has, and what notifications add while it is read.
+    /// Replaces the list by what the source has.
     ///
     /// # Errors
     /// The error of the connection or the database; the list stays as it was.
@@ -53,21 +37,24 @@ impl Revocations {
         source: &QualifiedName,
         observer: &Observer,
     ) -> Result<(), Error> {
-        let mut journal = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-        *journal = Some(Vec::new());
-        drop(journal);
-        let found = read(client, source);
-        let mut journal = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner);
-        let added = journal.take().unwrap_or_default();
-        if !self.deny_list.replace(added.into_iter().chain(found?)) {
+        let found = read(client, source)?;
+        if found.is_full() {
             observer.observe(&Event::RevocationsFull);
         }
+        self.deny_list.replace(found);
         observer.observe(&Event::RevocationsLoaded(self.deny_list.len()));
         Ok(())
     }
+
+    /// Forgets what a source had that the configuration names no more.
+    pub fn clear(&self) {
+        if !self.deny_list.is_empty() {
+            self.deny_list.replace(Denials::default());
+        }
+    }
 }
 
-fn read(client: &mut Client, source: &QualifiedName) -> Result<Vec<Denied>, Error> {
+fn read(client: &mut Client, source: &QualifiedName) -> Result<Denials, Error> {
     let name = quoted(source);
     let mut transaction = client.build_transaction().read_only(true).start()?;
     let is_relation: bool = transaction
@@ -76,16 +63,19 @@ fn read(client: &mut Client, source: &QualifiedName) -> Result<Vec<Denied>, Erro
     let call = if is_relation { "" } else { "()" };
     // A column of the alias's name would come before the row.
     let sql = format!("select to_json(_goldenkey_row)::text from {name}{call} as _goldenkey_row");
-    let mut denied = Vec::new();
+    let mut denials = Denials::default();
     let mut rows = transaction.query_typed_raw::<&str, _>(&sql, [])?;
     while let Some(row) = rows.next()? {
         if let Some(json) = row.try_get::<_, Option<&str>>(0)? {
-            denied.extend(of_row(json));
+            of_row(json).into_iter().for_each(|denied| denials.add(denied));
+        }
+        if denials.is_full() {
+            break;
         }
     }
     drop(rows);
     transaction.commit()?;
-    Ok(denied)
+    Ok(denials)
 }
 
 fn quoted(name: &QualifiedName) -> String {
@@ -141,13 +131,5 @@ mod tests {
     fn a_name_is_quoted() {
         assert_eq!(quoted(&QualifiedName::new("a\"b", "c d")), "\"a\"\"b\".\"c d\"");
         assert_eq!(quoted(&QualifiedName::new("", "f")), "\"f\"");
-    }
-
-    #[test]
-    fn notifications_revoke() {
-        let revocations = Revocations::default();
-        revocations.add(r#"{"sub":"ada"}"#, &Observer::default());
-        revocations.add("a1", &Observer::default());
-        assert_eq!(revocations.deny_list().len(), 2);
     }
 }

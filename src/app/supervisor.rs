@@ -4,9 +4,9 @@
 use super::App;
 use super::backoff::Backoff;
 use super::failure::{LoadError, StartError};
-use super::listener::Listener;
 use super::live::Live;
 use super::loader::Loader;
+use super::notifications::Listener;
 use super::reloads::{Next, Wanted};
 use crate::config::Config;
 use crate::observe::Event;
@@ -34,6 +34,9 @@ const NICENESS: i32 = 10;
 const RELEASE_INTERVAL: Duration = Duration::from_millis(5);
 const RELEASE_PATIENCE: Duration = Duration::from_millis(200);
 
+/// The longest rest between two readings of the revocations.
+const REVOCATIONS_REST_MAX: Duration = Duration::from_secs(1);
+
 /// How often the same failure is told while it goes on.
 const TELL_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -45,6 +48,8 @@ pub struct Supervisor {
     channel: Option<String>,
     reconnect: Backoff,
     retry: Backoff,
+    /// When revocations that somebody asks for are read again at the earliest.
+    next_revocations: Instant,
     /// The failure that was told last, and when.
     told: Option<(String, Instant)>,
 }
@@ -58,6 +63,7 @@ impl Supervisor {
             channel: None,
             reconnect: Backoff::new(RECONNECT_FIRST, RECONNECT_MAX),
             retry: Backoff::new(RETRY_FIRST, RETRY_MAX),
+            next_revocations: Instant::now(),
             told: None,
         }
     }
@@ -96,7 +102,7 @@ impl Supervisor {
         }
     }
 
-    fn load(&self, wanted: &mut Wanted) -> Result<(), LoadError> {
+    fn load(&mut self, wanted: &mut Wanted) -> Result<(), LoadError> {
         let replaced = self.app.live();
         // A configuration that takes nothing from the database need not wait for it.
         if wanted.config && !self.loader.needs_database(&self.app) {
@@ -107,13 +113,24 @@ impl Supervisor {
             }
         }
         if !wanted.is_empty() {
+            self.rest_between_revocations(*wanted);
+            let begun = Instant::now();
             let mut client = self.loader.connect(&self.app)?;
             *wanted |= self.app.reloads().meet_listener(LISTENER_PATIENCE);
             self.loader.catch_up(&self.app, &mut client)?;
             self.loader.reload(&self.app, *wanted, Some(&mut client))?;
+            self.next_revocations = Instant::now() + begun.elapsed().min(REVOCATIONS_REST_MAX);
         }
         release(replaced, &self.app);
         Ok(())
+    }
+
+    /// Everybody with a login can ask for the revocations, as often as they like: reading them
+    /// takes half of the time at most.
+    fn rest_between_revocations(&self, wanted: Wanted) {
+        if wanted == Wanted::REVOCATIONS {
+            self.app.reloads().rest_until(self.next_revocations);
+        }
     }
 
     fn succeeded(&mut self) -> Result<(), StartError> {
@@ -174,7 +191,6 @@ impl Supervisor {
                 connector: self.loader.listener_connector(&live.config)?,
                 channel,
                 app: self.app.clone(),
-                revocations: self.loader.lasting().revocations.clone(),
                 number,
             };
             listener.spawn().map_err(StartError::new)?;

@@ -244,7 +244,7 @@ fn bearer_token(headers: &Headers) -> Option<&str> {
 fn refused(refusal: Refusal, token: &str) -> Error {
     let mut log = format!("token refused: {refusal}");
     if let Ok(token) = Token::parse(token) {
-        log += &format!("; alg {:?}", token.header.algorithm);
+        log += &format!("; alg {}", token.header.algorithm);
         if let Some(kid) = &token.header.kid {
             log += &format!(", kid {kid:?}");
         }

@@ -1,8 +1,7 @@
 //! The deny list: claim values whose tokens are refused before they expire.
 //!
-//! It lives in memory and is fed by notifications and reloads of the database, so that
-//! revocation costs a request nothing: a cached token is compared with the list only after
-//! the list has grown.
+//! It lives in memory and is replaced whole, so that revocation costs a request nothing: a
+//! cached token is compared with the list only after the list has changed.
 
 use super::identity::Identity;
 use super::json;
@@ -13,6 +12,9 @@ use std::sync::{PoisonError, RwLock};
 
 /// The most values on the list; further ones are not taken, and the caller is told.
 pub const MAX_DENIED: usize = 1_000_000;
+
+/// The most bytes of text on the list.
+const MAX_DENIED_BYTES: usize = 64 << 20;
 
 /// A claim and the value of it that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,50 +54,62 @@ impl Denied {
     }
 }
 
-/// Denied claim values. It is shared by all generations of the configuration.
-#[derive(Debug)]
-pub struct DenyList {
-    denied: RwLock<HashMap<String, HashSet<String>>>,
-    /// Grows with each change that denies more.
-    version: AtomicU64,
-    max_denied: usize,
+/// Values on their way to the list, within its bounds.
+#[derive(Debug, Default)]
+pub struct Denials {
+    by_claim: HashMap<String, HashSet<String>>,
+    len: usize,
+    bytes: usize,
+    full: bool,
 }
 
-impl Default for DenyList {
-    /// An empty list with room for [`MAX_DENIED`] values.
-    fn default() -> Self {
-        DenyList { denied: RwLock::default(), version: AtomicU64::new(0), max_denied: MAX_DENIED }
+impl Denials {
+    /// Adds a value, unless the bounds are reached.
+    pub fn add(&mut self, denied: Denied) {
+        self.add_within(denied, MAX_DENIED, MAX_DENIED_BYTES);
     }
+
+    fn add_within(&mut self, denied: Denied, max_len: usize, max_bytes: usize) {
+        let bytes = self.bytes.saturating_add(denied.claim.len() + denied.value.len());
+        self.full |= self.len >= max_len || bytes > max_bytes;
+        if !self.full && self.by_claim.entry(denied.claim).or_default().insert(denied.value) {
+            self.len += 1;
+            self.bytes = bytes;
+        }
+    }
+
+    /// Whether there was a value that did not fit.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+}
+
+impl FromIterator<Denied> for Denials {
+    fn from_iter<I: IntoIterator<Item = Denied>>(values: I) -> Self {
+        let mut denials = Denials::default();
+        values.into_iter().for_each(|denied| denials.add(denied));
+        denials
+    }
+}
+
+/// Denied claim values. It is shared by all generations of the configuration.
+#[derive(Debug, Default)]
+pub struct DenyList {
+    denied: RwLock<Denials>,
+    /// Grows with each change.
+    version: AtomicU64,
 }
 
 impl DenyList {
-    /// Adds a value. Returns `false` when the list is full.
-    pub fn insert(&self, denied: Denied) -> bool {
-        let mut map = self.denied.write().unwrap_or_else(PoisonError::into_inner);
-        if map.values().map(HashSet::len).sum::<usize>() >= self.max_denied {
-            return false;
-        }
-        map.entry(denied.claim).or_default().insert(denied.value);
+    /// Replaces the whole list.
+    pub fn replace(&self, all: Denials) {
+        *self.denied.write().unwrap_or_else(PoisonError::into_inner) = all;
         self.version.fetch_add(1, Ordering::Release);
-        true
-    }
-
-    /// Replaces the whole list. Returns `false` when some values did not fit.
-    pub fn replace(&self, all: impl IntoIterator<Item = Denied>) -> bool {
-        let mut new: HashMap<String, HashSet<String>> = HashMap::new();
-        let mut all = all.into_iter();
-        for denied in all.by_ref().take(self.max_denied) {
-            new.entry(denied.claim).or_default().insert(denied.value);
-        }
-        *self.denied.write().unwrap_or_else(PoisonError::into_inner) = new;
-        self.version.fetch_add(1, Ordering::Release);
-        all.next().is_none()
     }
 
     /// How many values are denied.
     pub fn len(&self) -> usize {
-        let map = self.denied.read().unwrap_or_else(PoisonError::into_inner);
-        map.values().map(HashSet::len).sum()
+        self.denied.read().unwrap_or_else(PoisonError::into_inner).len
     }
 
     /// Whether nothing is denied.
@@ -111,7 +125,7 @@ impl DenyList {
         if identity.deny_version.load(Ordering::Relaxed) == version {
             return false;
         }
-        let map = self.denied.read().unwrap_or_else(PoisonError::into_inner);
+        let map = &self.denied.read().unwrap_or_else(PoisonError::into_inner).by_claim;
         let denied = !map.is_empty()
             && identity.claims().any(|(name, value)| {
                 map.get(name.as_ref()).is_some_and(|values| values.contains(value.as_ref()))
@@ -139,24 +153,26 @@ mod tests {
     }
 
     #[test]
-    fn a_list_grows_and_is_replaced() {
+    fn a_list_is_replaced_whole() {
         let list = DenyList::default();
         assert!(list.is_empty());
-        assert!(list.insert(Denied::parse("a").unwrap()));
-        assert!(list.insert(Denied::parse("a").unwrap()));
-        assert!(list.insert(Denied::parse(r#"{"sub":"a"}"#).unwrap()));
+        list.replace(["a", "a", r#"{"sub":"a"}"#].into_iter().filter_map(Denied::parse).collect());
         assert_eq!(list.len(), 2);
-        assert!(list.replace(Denied::parse("b")));
+        list.replace(Denied::parse("b").into_iter().collect());
         assert_eq!(list.len(), 1);
     }
 
     #[test]
-    fn a_list_is_bounded() {
-        let list = DenyList { max_denied: 3, ..DenyList::default() };
-        assert!(!list.replace(["a", "b", "c", "d"].into_iter().filter_map(Denied::parse)));
-        assert_eq!(list.len(), 3);
-        assert!(!list.insert(Denied::parse("e").unwrap()));
-        assert!(list.replace(Denied::parse("e")));
-        assert!(list.insert(Denied::parse("f").unwrap()));
+    fn a_list_is_bounded_by_number_and_by_bytes() {
+        let add = |values: &[&str], max_len, max_bytes| {
+            let mut denials = Denials::default();
+            for value in values {
+                denials.add_within(Denied::parse(value).unwrap(), max_len, max_bytes);
+            }
+            (denials.len, denials.is_full())
+        };
+        assert_eq!(add(&["a", "b", "a"], 3, 100), (2, false));
+        assert_eq!(add(&["a", "b", "c", "d"], 3, 100), (3, true));
+        assert_eq!(add(&["a", "b", "c"], 3, "jtiajtib".len()), (2, true));
     }
 }

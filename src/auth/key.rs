@@ -5,14 +5,14 @@
 //! among what is left.
 
 use super::KeyError;
+use super::algorithm::Algorithm;
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature as aws;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, KeyAlgorithm,
-    KeyOperations, PublicKeyUse,
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, KeyOperations,
+    PublicKeyUse,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ pub const MIN_SECRET_BYTES: usize = 32;
 /// The sizes of RSA modulus that are verified, in bits (RFC 7518, section 3.3, for the least).
 const RSA_MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-const HMAC: [Algorithm; 3] = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+const HMAC: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 const RSA: [Algorithm; 6] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
 ];
 
 /// One key, with a prepared verifier for each algorithm that it may be used with.
@@ -56,7 +56,7 @@ impl Key {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(KeyError::new("The JWT secret must be at least 32 characters long."));
         }
-        let verifiers = vec![hmac_verifier(Algorithm::HS256, secret)];
+        let verifiers = vec![hmac_verifier(Algorithm::Hs256, secret)];
         Ok(Key { name: "the secret".into(), kid: None, verifiers })
     }
 
@@ -72,8 +72,8 @@ impl Key {
             return Err(Unusable::unsupported("its \"key_ops\" do not include \"verify\""));
         }
         let mut verifiers = verifiers(&jwk.algorithm, value)?;
-        if let Some(alg) = common.key_algorithm {
-            verifiers.retain(|(algorithm, _)| KeyAlgorithm::from(*algorithm) == alg);
+        if let Some(alg) = value["alg"].as_str() {
+            verifiers.retain(|(algorithm, _)| algorithm.as_str() == alg);
         }
         if verifiers.is_empty() {
             return Err(Unusable::unsupported("its \"alg\" does not suit its type"));
@@ -137,7 +137,7 @@ fn verifiers(
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
             let key = aws::ParsedPublicKey::new(&aws::ED25519, member_bytes("x", &key.x)?)
                 .map_err(|_| Unusable::unsupported("its \"x\" is no public key"))?;
-            Ok(vec![(Algorithm::EdDSA, Verifier::Public(key))])
+            Ok(vec![(Algorithm::EdDsa, Verifier::Public(key))])
         }
         _ => Err(other_type(value)),
     }
@@ -164,19 +164,20 @@ fn rsa_verifiers(n: &[u8], e: &[u8]) -> Result<Vec<(Algorithm, Verifier)>, Unusa
 
 fn rsa_parameters(algorithm: Algorithm) -> &'static aws::RsaParameters {
     match algorithm {
-        Algorithm::RS384 => &aws::RSA_PKCS1_2048_8192_SHA384,
-        Algorithm::RS512 => &aws::RSA_PKCS1_2048_8192_SHA512,
-        Algorithm::PS256 => &aws::RSA_PSS_2048_8192_SHA256,
-        Algorithm::PS384 => &aws::RSA_PSS_2048_8192_SHA384,
-        Algorithm::PS512 => &aws::RSA_PSS_2048_8192_SHA512,
+        Algorithm::Rs384 => &aws::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::Rs512 => &aws::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::Ps256 => &aws::RSA_PSS_2048_8192_SHA256,
+        Algorithm::Ps384 => &aws::RSA_PSS_2048_8192_SHA384,
+        Algorithm::Ps512 => &aws::RSA_PSS_2048_8192_SHA512,
         _ => &aws::RSA_PKCS1_2048_8192_SHA256,
     }
 }
 
 fn ec_verifiers(key: &EllipticCurveKeyParameters) -> Result<Vec<(Algorithm, Verifier)>, Unusable> {
     let (algorithm, verification, coordinate_bytes) = match key.curve {
-        EllipticCurve::P256 => (Algorithm::ES256, &aws::ECDSA_P256_SHA256_FIXED, 32),
-        EllipticCurve::P384 => (Algorithm::ES384, &aws::ECDSA_P384_SHA384_FIXED, 48),
+        EllipticCurve::P256 => (Algorithm::Es256, &aws::ECDSA_P256_SHA256_FIXED, 32),
+        EllipticCurve::P384 => (Algorithm::Es384, &aws::ECDSA_P384_SHA384_FIXED, 48),
+        EllipticCurve::P521 => (Algorithm::Es512, &aws::ECDSA_P521_SHA512_FIXED, 66),
         _ => return Err(Unusable::unsupported("its curve is not supported")),
     };
     let (x, y) = (member_bytes("x", &key.x)?, member_bytes("y", &key.y)?);
@@ -193,8 +194,8 @@ fn ec_verifiers(key: &EllipticCurveKeyParameters) -> Result<Vec<(Algorithm, Veri
 
 fn hmac_verifier(algorithm: Algorithm, secret: &[u8]) -> (Algorithm, Verifier) {
     let digest = match algorithm {
-        Algorithm::HS384 => hmac::HMAC_SHA384,
-        Algorithm::HS512 => hmac::HMAC_SHA512,
+        Algorithm::Hs384 => hmac::HMAC_SHA384,
+        Algorithm::Hs512 => hmac::HMAC_SHA512,
         _ => hmac::HMAC_SHA256,
     };
     (algorithm, Verifier::Hmac(Box::new(hmac::Key::new(digest, secret))))

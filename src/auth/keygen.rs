@@ -6,8 +6,8 @@ use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use aws_lc_rs::rand;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair as _,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,6 +29,8 @@ pub enum KeyKind {
     P256,
     /// The curve P-384, for ES384.
     P384,
+    /// The curve P-521, for ES512.
+    P521,
     /// The curve Ed25519, for EdDSA.
     Ed25519,
 }
@@ -36,16 +38,17 @@ pub enum KeyKind {
 impl FromStr for KeyKind {
     type Err = KeyError;
 
-    /// Reads `secret`, `rsa`, `ec` (or `p256`), `p384` or `ed25519`.
+    /// Reads `secret`, `rsa`, `ec` (or `p256`), `p384`, `p521` or `ed25519`.
     fn from_str(name: &str) -> Result<Self, KeyError> {
         match name {
             "secret" => Ok(KeyKind::Secret),
             "rsa" => Ok(KeyKind::Rsa),
             "ec" | "p256" => Ok(KeyKind::P256),
             "p384" => Ok(KeyKind::P384),
+            "p521" => Ok(KeyKind::P521),
             "ed25519" => Ok(KeyKind::Ed25519),
             _ => Err(KeyError::new(format!(
-                "there is no kind of key {name:?}, but secret, rsa, ec, p384 and ed25519"
+                "there is no kind of key {name:?}, but secret, rsa, ec, p384, p521 and ed25519"
             ))),
         }
     }
@@ -72,6 +75,7 @@ pub fn keygen(kind: KeyKind, kid: Option<&str>) -> Result<GeneratedKey, KeyError
         KeyKind::Rsa => rsa()?,
         KeyKind::P256 => ec(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256", "ES256")?,
         KeyKind::P384 => ec(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384", "ES384")?,
+        KeyKind::P521 => ec(&ECDSA_P521_SHA512_FIXED_SIGNING, "P-521", "ES512")?,
         KeyKind::Ed25519 => ed25519()?,
     };
     public["use"] = "sig".into();

@@ -9,6 +9,7 @@
 //! (<https://docs.postgrest.org/en/v16/references/auth.html>). A name that a claims object
 //! holds twice counts where it stands first; a header that does so is refused.
 
+mod algorithm;
 mod audience;
 mod authenticator;
 mod cache;
@@ -39,7 +40,7 @@ mod tests;
 
 pub use authenticator::Authenticator;
 pub use cache::CacheCounters;
-pub use deny::{Denied, DenyList, MAX_DENIED};
+pub use deny::{Denials, Denied, DenyList, MAX_DENIED};
 pub use identity::Identity;
 pub use inspect::Inspection;
 pub use key::MIN_SECRET_BYTES;

@@ -1,16 +1,19 @@
 //! Signing tokens, for the command line and for tests.
 
 use super::KeyError;
+use super::algorithm::Algorithm;
 use super::key::MIN_SECRET_BYTES;
 use super::rsa_der;
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
+    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
     RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::{Map, Value};
+use jsonwebtoken::{EncodingKey, crypto};
+use serde_json::{Map, Value, json};
 
 /// A key that signs tokens.
 ///
@@ -24,8 +27,16 @@ use serde_json::{Map, Value};
 /// # Ok::<(), goldenkey::auth::KeyError>(())
 /// ```
 pub struct SigningKey {
-    header: Header,
-    key: EncodingKey,
+    algorithm: Algorithm,
+    kid: Option<String>,
+    key: Signer,
+}
+
+/// A private key, for those who can use it.
+enum Signer {
+    Jsonwebtoken(EncodingKey),
+    /// On P-521, which `jsonwebtoken` does not know.
+    P521(EcdsaKeyPair),
 }
 
 impl SigningKey {
@@ -59,15 +70,18 @@ impl SigningKey {
         }
     }
 
+    fn new(algorithm: Algorithm, key: EncodingKey) -> Self {
+        SigningKey { algorithm, kid: None, key: Signer::Jsonwebtoken(key) }
+    }
+
     fn from_secret(secret: &[u8], algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(KeyError::new("The JWT secret must be at least 32 characters long."));
         }
-        if algorithm.is_some_and(|algorithm| algorithm != Algorithm::HS256) {
+        if algorithm.is_some_and(|algorithm| algorithm != Algorithm::Hs256) {
             return Err(KeyError::new("a plain secret signs with HS256 only; write it as a JWK"));
         }
-        let header = Header::new(Algorithm::HS256);
-        Ok(SigningKey { header, key: EncodingKey::from_secret(secret) })
+        Ok(Self::new(Algorithm::Hs256, EncodingKey::from_secret(secret)))
     }
 
     fn from_jwk(jwk: &Value, algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
@@ -83,32 +97,43 @@ impl SigningKey {
                 .decode(text.trim_end_matches('='))
                 .map_err(|_| KeyError::new(format!("{name:?} of the JWK is no base64url")))
         };
+        use Signer::{Jsonwebtoken, P521};
         let (key, algorithms) = match (jwk["kty"].as_str(), jwk["crv"].as_str()) {
-            (Some("oct"), _) => (EncodingKey::from_secret(&member("k")?), HMAC),
-            (Some("RSA"), _) => (rsa_key(member)?, RSA),
-            (Some("EC"), Some("P-256")) => (ec_key(Algorithm::ES256, member)?, ES256),
-            (Some("EC"), Some("P-384")) => (ec_key(Algorithm::ES384, member)?, ES384),
-            (Some("OKP"), Some("Ed25519")) => (ed_key(member)?, EDDSA),
+            (Some("oct"), _) => (Jsonwebtoken(EncodingKey::from_secret(&member("k")?)), HMAC),
+            (Some("RSA"), _) => (Jsonwebtoken(rsa_key(member)?), RSA),
+            (Some("EC"), Some("P-256")) => {
+                (ec_key(&ECDSA_P256_SHA256_FIXED_SIGNING, member)?, ES256)
+            }
+            (Some("EC"), Some("P-384")) => {
+                (ec_key(&ECDSA_P384_SHA384_FIXED_SIGNING, member)?, ES384)
+            }
+            (Some("EC"), Some("P-521")) => {
+                (P521(ec_pair(&ECDSA_P521_SHA512_FIXED_SIGNING, member)?), ES512)
+            }
+            (Some("OKP"), Some("Ed25519")) => (Jsonwebtoken(ed_key(member)?), EDDSA),
             _ => return Err(KeyError::new("the \"kty\" or \"crv\" of the JWK is not supported")),
         };
-        let mut header = Header::new(choose(own.or(algorithm), algorithms)?);
-        header.kid = jwk["kid"].as_str().map(str::to_owned);
-        Ok(SigningKey { header, key })
+        let algorithm = choose(own.or(algorithm), algorithms)?;
+        Ok(SigningKey { algorithm, kid: jwk["kid"].as_str().map(str::to_owned), key })
     }
 
     fn from_pem(pem: &[u8], algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
         if let Ok(key) = EncodingKey::from_rsa_pem(pem) {
-            return Ok(SigningKey { header: Header::new(choose(algorithm, RSA)?), key });
+            return Ok(Self::new(choose(algorithm, RSA)?, key));
         }
         if let Ok(key) = EncodingKey::from_ed_pem(pem) {
-            return Ok(SigningKey { header: Header::new(choose(algorithm, EDDSA)?), key });
+            return Ok(Self::new(choose(algorithm, EDDSA)?, key));
         }
         let key = EncodingKey::from_ec_pem(pem).map_err(|_| {
             KeyError::new("the PEM holds no private key that signs tokens (PKCS#8, or PKCS#1)")
         })?;
-        let p256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.as_bytes());
-        let algorithms = if p256.is_ok() { ES256 } else { ES384 };
-        Ok(SigningKey { header: Header::new(choose(algorithm, algorithms)?), key })
+        let on = |curve| EcdsaKeyPair::from_pkcs8(curve, key.as_bytes());
+        if let Ok(pair) = on(&ECDSA_P521_SHA512_FIXED_SIGNING) {
+            let algorithm = choose(algorithm, ES512)?;
+            return Ok(SigningKey { algorithm, kid: None, key: Signer::P521(pair) });
+        }
+        let p256 = on(&ECDSA_P256_SHA256_FIXED_SIGNING).is_ok();
+        Ok(Self::new(choose(algorithm, if p256 { ES256 } else { ES384 })?, key))
     }
 
     /// Signs `claims`; the token carries the `kid` of the key.
@@ -117,9 +142,34 @@ impl SigningKey {
     ///
     /// When the key cannot sign after all.
     pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, KeyError> {
-        jsonwebtoken::encode(&self.header, claims, &self.key)
-            .map_err(|error| KeyError::new(format!("signing failed: {error}")))
+        let mut header = json!({"typ": "JWT", "alg": self.algorithm.as_str()});
+        if let Some(kid) = &self.kid {
+            header["kid"] = kid.as_str().into();
+        }
+        let part = |json: String| URL_SAFE_NO_PAD.encode(json);
+        let claims = serde_json::to_string(claims).map_err(failed)?;
+        let message = format!("{}.{}", part(header.to_string()), part(claims));
+        let signature = self.signature(message.as_bytes())?;
+        Ok(format!("{message}.{signature}"))
     }
+
+    /// The signature of `message`, in base64url.
+    fn signature(&self, message: &[u8]) -> Result<String, KeyError> {
+        match (&self.key, self.algorithm.known_to_jsonwebtoken()) {
+            (Signer::P521(pair), _) => {
+                let signature = pair.sign(&SystemRandom::new(), message).map_err(failed)?;
+                Ok(URL_SAFE_NO_PAD.encode(signature))
+            }
+            (Signer::Jsonwebtoken(key), Some(algorithm)) => {
+                crypto::sign(message, key, algorithm).map_err(failed)
+            }
+            (_, None) => Err(failed("the key does not suit its algorithm")),
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> KeyError {
+    KeyError::new(format!("signing failed: {error}"))
 }
 
 /// Signs `claims` with the value of `jwt-secret`, if that can sign.
@@ -138,18 +188,19 @@ pub fn sign(secret: &[u8], claims: &Map<String, Value>) -> Result<String, KeyErr
     SigningKey::parse(secret, None)?.sign(claims)
 }
 
-const HMAC: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+const HMAC: &[Algorithm] = &[Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 const RSA: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
 ];
-const ES256: &[Algorithm] = &[Algorithm::ES256];
-const ES384: &[Algorithm] = &[Algorithm::ES384];
-const EDDSA: &[Algorithm] = &[Algorithm::EdDSA];
+const ES256: &[Algorithm] = &[Algorithm::Es256];
+const ES384: &[Algorithm] = &[Algorithm::Es384];
+const ES512: &[Algorithm] = &[Algorithm::Es512];
+const EDDSA: &[Algorithm] = &[Algorithm::EdDsa];
 
 fn parse_algorithm(name: &str) -> Result<Algorithm, KeyError> {
     name.parse().map_err(|_| KeyError::new(format!("there is no algorithm {name:?}")))
@@ -161,7 +212,8 @@ fn choose(wanted: Option<Algorithm>, suited: &[Algorithm]) -> Result<Algorithm, 
     if suited.contains(&algorithm) {
         Ok(algorithm)
     } else {
-        Err(KeyError::new(format!("the key does not suit {algorithm:?}, but {suited:?}")))
+        let suited: Vec<_> = suited.iter().map(|suited| suited.as_str()).collect();
+        Err(KeyError::new(format!("the key does not suit {algorithm}, but {}", suited.join(", "))))
     }
 }
 
@@ -175,19 +227,21 @@ fn rsa_key(member: impl Fn(&str) -> Result<Vec<u8>, KeyError>) -> Result<Encodin
     Ok(EncodingKey::from_rsa_der(&der))
 }
 
-fn ec_key(
-    algorithm: Algorithm,
+fn ec_pair(
+    curve: &'static EcdsaSigningAlgorithm,
     member: impl Fn(&str) -> Result<Vec<u8>, KeyError>,
-) -> Result<EncodingKey, KeyError> {
-    let signing = match algorithm {
-        Algorithm::ES384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
-        _ => &ECDSA_P256_SHA256_FIXED_SIGNING,
-    };
+) -> Result<EcdsaKeyPair, KeyError> {
     let point = [vec![4], member("x")?, member("y")?].concat();
-    let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &member("d")?, &point)
-        .map_err(|error| inconsistent("EC", error))?;
-    let der = pair.to_pkcs8v1().map_err(|error| inconsistent("EC", error))?;
-    Ok(EncodingKey::from_ec_der(der.as_ref()))
+    EcdsaKeyPair::from_private_key_and_public_key(curve, &member("d")?, &point)
+        .map_err(|error| inconsistent("EC", error))
+}
+
+fn ec_key(
+    curve: &'static EcdsaSigningAlgorithm,
+    member: impl Fn(&str) -> Result<Vec<u8>, KeyError>,
+) -> Result<Signer, KeyError> {
+    let der = ec_pair(curve, member)?.to_pkcs8v1().map_err(|error| inconsistent("EC", error))?;
+    Ok(Signer::Jsonwebtoken(EncodingKey::from_ec_der(der.as_ref())))
 }
 
 fn ed_key(member: impl Fn(&str) -> Result<Vec<u8>, KeyError>) -> Result<EncodingKey, KeyError> {
@@ -219,6 +273,7 @@ mod tests {
             (KeyKind::Rsa, RSA),
             (KeyKind::P256, ES256),
             (KeyKind::P384, ES384),
+            (KeyKind::P521, ES512),
             (KeyKind::Ed25519, EDDSA),
         ] {
             let pair = keygen(kind, Some("k1")).unwrap();
@@ -229,10 +284,10 @@ mod tests {
             }
             let authenticator = with_secret(public.to_string());
             for algorithm in algorithms {
-                let name = format!("{algorithm:?}");
-                let key = SigningKey::parse(private.to_string().as_bytes(), Some(&name)).unwrap();
+                let name = algorithm.as_str();
+                let key = SigningKey::parse(private.to_string().as_bytes(), Some(name)).unwrap();
                 let token = key.sign(&claims()).unwrap();
-                assert_eq!(try_token(&authenticator, &token).expect(&name).role, "reader");
+                assert_eq!(try_token(&authenticator, &token).expect(name).role, "reader");
                 let other = keygen(kind, Some("k1")).unwrap();
                 let stranger = with_secret(other.public.unwrap_or(other.private).to_string());
                 assert!(try_token(&stranger, &token).is_err(), "{name}");
@@ -242,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_public_half_holds_nothing_private() {
-        for kind in [KeyKind::Rsa, KeyKind::P256, KeyKind::P384, KeyKind::Ed25519] {
+        for kind in [KeyKind::Rsa, KeyKind::P256, KeyKind::P384, KeyKind::P521, KeyKind::Ed25519] {
             let public = keygen(kind, None).unwrap().public.unwrap();
             for name in ["d", "p", "q", "dp", "dq", "qi", "k"] {
                 assert!(public.get(name).is_none(), "{kind:?} {name}");
@@ -258,7 +313,7 @@ mod tests {
         let private = keygen(KeyKind::P256, Some("b")).unwrap().private;
         let set = json!({"keys": [public, private]}).to_string();
         let key = SigningKey::parse(set.as_bytes(), None).unwrap();
-        assert_eq!(key.header.kid.as_deref(), Some("b"));
+        assert_eq!(key.kid.as_deref(), Some("b"));
         assert!(SigningKey::parse(br#"{"keys":[]}"#, None).is_err());
     }
 
@@ -269,13 +324,15 @@ mod tests {
             format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
         };
         let ec = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+        let p521 = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
         let ed = Ed25519KeyPair::generate().unwrap();
         for (der, algorithm) in [
-            (ec.to_pkcs8v1().unwrap(), Algorithm::ES384),
-            (ed.to_pkcs8v1().unwrap(), Algorithm::EdDSA),
+            (ec.to_pkcs8v1().unwrap(), Algorithm::Es384),
+            (p521.to_pkcs8v1().unwrap(), Algorithm::Es512),
+            (ed.to_pkcs8v1().unwrap(), Algorithm::EdDsa),
         ] {
             let key = SigningKey::parse(pem(der.as_ref()).as_bytes(), None).unwrap();
-            assert_eq!(key.header.alg, algorithm);
+            assert_eq!(key.algorithm, algorithm);
             assert!(key.sign(&claims()).is_ok());
         }
     }

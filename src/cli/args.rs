@@ -189,7 +189,7 @@ fn keygen_definition() -> clap::Command {
                 .long("kind")
                 .value_name("KIND")
                 .value_parser(KeyKind::from_str)
-                .help("secret, rsa, ec (P-256), p384 or ed25519, as a JWK"),
+                .help("secret, rsa, ec (P-256), p384, p521 or ed25519, as a JWK"),
         )
         .arg(
             Arg::new("kid")

@@ -194,6 +194,7 @@ settings! {
         [reloadable, in_database, own, example("https://login.example.com/.well-known/jwks.json")]
         where web_address;
     /// A table or function with the identifiers (`jti`) of revoked tokens, kept in memory.
+    /// `NOTIFY goldenkey_revoke` lets it be read again.
     "jwt-revocation-source" => jwt_revocation_source: Option<QualifiedName> = ""
         [reloadable, in_database, own, example("auth.revoked_tokens")];
     /// Where a token holds the role: a JSONPath (RFC 9535). In the file, write `$$` for `$`.

@@ -46,6 +46,8 @@ pub enum Event<'e> {
     ConfigNeedsRestart(&'static str),
     /// Tokens are refused that hold one of this many claims.
     RevocationsLoaded(usize),
+    /// A notification on this channel asks for revocations, and there is no source to read.
+    RevocationUnheard(&'e str),
     /// The deny list is full; further revocations are not taken.
     RevocationsFull,
 
@@ -163,7 +165,7 @@ impl Event<'_> {
             Event::Query(status, _) => level_of_status(*status),
             Event::Answered(access) => level_of_status(access.status),
             Event::PoolTimeout | Event::ConnectionFailed(_) => LogLevel::Error,
-            Event::UnknownNotified(..) => LogLevel::Warn,
+            Event::UnknownNotified(..) | Event::RevocationUnheard(_) => LogLevel::Warn,
             Event::ConnectionOpened | Event::ConnectionClosed(_) => LogLevel::Debug,
             _ => LogLevel::Crit,
         })
@@ -217,6 +219,11 @@ impl Display for Event<'_> {
             Event::ConfigFailed(error) => write!(f, "Failed reloading config: {error}"),
             Event::ConfigNeedsRestart(name) => write!(f, "{name} changes only with a restart"),
             Event::RevocationsLoaded(count) => write!(f, "Loaded {count} revoked claims"),
+            Event::RevocationUnheard(channel) => write!(
+                f,
+                "Received a message on the {channel:?} channel, but jwt-revocation-source names \
+                 nothing to read"
+            ),
             Event::RevocationsFull => f.write_str("The list of revoked claims is full"),
             Event::ListenerStarted(channel) => {
                 write!(f, "Listening for database notifications on the {channel:?} channel")

@@ -1,12 +1,13 @@
 //! The listener: hears the database's notifications over a connection of its own, and passes
-//! on what they ask for. It connects again for as long as it is not replaced.
+//! on what they ask for. Everybody who may log in to the database can send them, so none says
+//! more than that something is to be read again. It connects again for as long as it is not replaced.
 //!
 //! <https://docs.postgrest.org/en/v16/references/listener.html>
 
 use super::App;
 use super::backoff::Backoff;
 use super::reloads::Wanted;
-use super::revocations::{self, Revocations};
+use super::revocations;
 use crate::config::connection::{Connector, close_aside};
 use crate::observe::Event;
 use crate::query::quote::identifier;
@@ -36,7 +37,6 @@ pub struct Listener {
     pub connector: Connector,
     pub channel: String,
     pub app: Arc<App>,
-    pub revocations: Arc<Revocations>,
     /// Its number among the listeners, see [`Reloads`](super::Reloads).
     pub number: u64,
 }
@@ -125,7 +125,10 @@ impl Listener {
     fn handle(&self, notification: &Notification) {
         let (reloads, observer) = (self.app.reloads(), self.app.observer());
         if notification.channel() == revocations::CHANNEL {
-            return self.revocations.add(notification.payload(), observer);
+            return match self.app.live().config.jwt_revocation_source {
+                Some(_) => reloads.want(Wanted::REVOCATIONS),
+                None => observer.observe(&Event::RevocationUnheard(revocations::CHANNEL)),
+            };
         }
         let channel = &self.channel;
         match notification.payload() {
