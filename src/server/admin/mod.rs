@@ -4,6 +4,7 @@
 //!
 //! <https://docs.postgrest.org/en/v16/references/admin_server.html>
 
+mod clients;
 mod exchange;
 mod reserve;
 
@@ -13,7 +14,8 @@ use super::{Server, Statistics};
 use crate::app::App;
 use crate::http::{Body, Response};
 use crate::observe::Readings;
-use exchange::{read_path, send};
+use clients::{Answers, Clients, Question, Waker};
+use exchange::{Asked, to_bytes};
 use reserve::Reserve;
 use socket2::{SockAddr, Socket, Type};
 use std::borrow::Cow;
@@ -21,24 +23,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-/// Threads, and so clients that are served at a time. The second one answers while somebody
-/// keeps the first one waiting.
-const THREADS: usize = 2;
+use std::time::Duration;
 
 /// Stack of a thread.
 const STACK_BYTES: usize = 256 << 10;
 
-/// How long one exchange may take in all.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// How long the service may take to accept a connection.
 const REACH_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The wait after a connection could not be accepted.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// An admin server that has its address, and does not answer yet.
 #[derive(Debug)]
@@ -59,6 +52,7 @@ pub struct RunningAdmin {
 struct Shared {
     listener: Listener,
     ending: AtomicBool,
+    waker: Waker,
 }
 
 impl Admin {
@@ -85,21 +79,54 @@ impl Admin {
     /// # Errors
     /// The system refuses threads or descriptors.
     pub fn start(self, app: &Arc<App>) -> io::Result<RunningAdmin> {
-        let shared = Arc::new(Shared { listener: self.listener, ending: AtomicBool::new(false) });
+        self.listener.set_nonblocking()?;
+        let (waker, mut reserve) = (Waker::new()?, Reserve::new()?);
+        let (mut clients, answers) = Clients::new(waker.clone());
+        let shared =
+            Arc::new(Shared { listener: self.listener, ending: AtomicBool::new(false), waker });
         let mut running = RunningAdmin { shared: shared.clone(), threads: Vec::new() };
-        for number in 0..THREADS {
-            let shared = shared.clone();
-            let routes = Routes {
-                app: app.clone(),
-                service: self.service.clone(),
-                statistics: self.statistics.clone(),
+        let routes = Arc::new(Routes {
+            app: app.clone(),
+            service: self.service,
+            statistics: self.statistics,
+        });
+        // Probes are answered while a large document is made for somebody else.
+        let probes = running.start_answering("admin probes", &routes, &answers)?;
+        let documents = running.start_answering("admin documents", &routes, &answers)?;
+        running.start_thread("admin", move || {
+            let ask = |question: Question| {
+                let queue = if question.is_probe() { &probes } else { &documents };
+                // The threads that answer end after this one.
+                let _ = queue.send(question);
             };
-            let mut reserve = Reserve::new()?;
-            let thread = thread::Builder::new().name(format!("admin {number}"));
-            let life = move || shared.serve(&routes, &mut reserve);
-            running.threads.push(thread.stack_size(STACK_BYTES).spawn(life)?);
-        }
+            clients.serve(&shared.listener, &mut reserve, &shared.ending, &ask);
+        })?;
         Ok(running)
+    }
+}
+
+impl RunningAdmin {
+    /// Starts a thread that answers the questions it is sent.
+    fn start_answering(
+        &mut self,
+        name: &str,
+        routes: &Arc<Routes>,
+        answers: &Answers,
+    ) -> io::Result<Sender<Question>> {
+        let (sender, questions) = mpsc::channel::<Question>();
+        let (routes, answers) = (routes.clone(), answers.clone());
+        self.start_thread(name, move || {
+            for question in questions {
+                answers.give(&question, routes.answer(question.asked.as_ref()));
+            }
+        })?;
+        Ok(sender)
+    }
+
+    fn start_thread(&mut self, name: &str, life: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+        self.threads.push(thread.spawn(life)?);
+        Ok(())
     }
 }
 
@@ -107,44 +134,19 @@ impl Drop for RunningAdmin {
     fn drop(&mut self) {
         self.shared.ending.store(true, Ordering::Release);
         self.shared.listener.close();
-        for thread in self.threads.drain(..) {
+        self.shared.waker.wake();
+        for thread in self.threads.drain(..).rev() {
             // A panic has been told, and there is nothing to clean up.
             let _ = thread.join();
         }
     }
 }
 
-impl Shared {
-    /// The life of a thread.
-    fn serve(&self, routes: &Routes, reserve: &mut Reserve) {
-        while !self.ending.load(Ordering::Acquire) {
-            let accepted = match self.listener.accept() {
-                Err(error) if reserve::is_exhaustion(&error) => {
-                    reserve.release();
-                    self.listener.accept()
-                }
-                accepted => accepted,
-            };
-            match accepted {
-                Ok((socket, _)) => {
-                    if let Err(error) = answer(&socket, routes) {
-                        log::debug!("an admin request was not answered: {error}");
-                    }
-                }
-                Err(_) => thread::sleep(ACCEPT_RETRY),
-            }
-            reserve.refill();
-        }
+impl Question {
+    /// Whether it is one of those that are asked often and are quick to answer.
+    fn is_probe(&self) -> bool {
+        self.asked.as_ref().is_none_or(|asked| matches!(&*asked.path, "/live" | "/ready"))
     }
-}
-
-fn answer(socket: &Socket, routes: &Routes) -> io::Result<()> {
-    socket.set_nonblocking(false)?;
-    let deadline = Instant::now() + EXCHANGE_TIMEOUT;
-    let Some((to_head, path)) = read_path(socket, deadline)? else {
-        return send(socket, &Response { status: 400, ..Response::default() }, false, deadline);
-    };
-    send(socket, &routes.response(&path), to_head, deadline)
 }
 
 /// What there is to ask for.
@@ -155,6 +157,14 @@ struct Routes {
 }
 
 impl Routes {
+    /// The bytes that answer a request, or what was none.
+    fn answer(&self, asked: Option<&Asked>) -> Vec<u8> {
+        match asked {
+            Some(Asked { to_head, path }) => to_bytes(&self.response(path), *to_head),
+            None => to_bytes(&Response { status: 400, ..Response::default() }, false),
+        }
+    }
+
     /// The answer for a path, whatever the method.
     fn response(&self, path: &str) -> Response {
         let status = |status| Response { status, ..Response::default() };

@@ -6,7 +6,7 @@ use std::io;
 /// One for a client of the admin server, one to see whether the service accepts.
 const DESCRIPTORS: usize = 2;
 
-/// The reserve of one thread.
+/// The reserve.
 pub struct Reserve(Vec<File>);
 
 impl Reserve {
@@ -18,9 +18,11 @@ impl Reserve {
         (0..DESCRIPTORS).map(|_| open()).collect::<io::Result<_>>().map(Reserve)
     }
 
-    /// Gives the descriptors back to the process.
-    pub fn release(&mut self) {
+    /// Gives the descriptors back to the process; whether there were any.
+    pub fn release(&mut self) -> bool {
+        let had_any = !self.0.is_empty();
         self.0.clear();
+        had_any
     }
 
     /// Takes them again, as far as there are some.
