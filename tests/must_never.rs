@@ -7,6 +7,8 @@ mod support;
 mod acknowledged;
 #[path = "must_never/leaks.rs"]
 mod leaks;
+#[path = "must_never/long_names.rs"]
+mod long_names;
 #[path = "must_never/overload.rs"]
 mod overload;
 #[path = "must_never/plans.rs"]

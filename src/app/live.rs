@@ -1,7 +1,7 @@
 //! Everything that a reload may change, made ready for requests.
 
 use super::revocations::Revocations;
-use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError};
+use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError, ServerEncoding};
 use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
 use crate::query::Sql;
@@ -50,6 +50,8 @@ pub struct Lasting {
     pub revocations: Arc<Revocations>,
     /// Keys from URLs.
     pub fetched_keys: Arc<FetchedKeys>,
+    /// The encoding of the database, once it was reached.
+    pub server_encoding: Arc<ServerEncoding>,
 }
 
 impl Live {
@@ -178,6 +180,7 @@ fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, K
         cache_counters: lasting.cache_counters.clone(),
         deny_list: lasting.revocations.deny_list().clone(),
         fetched_keys: lasting.fetched_keys.clone(),
+        server_encoding: lasting.server_encoding.clone(),
     })
 }
 

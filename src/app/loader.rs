@@ -128,17 +128,20 @@ impl Loader {
         if app.live().schema.is_none() || app.reloads().is_database_lost() {
             let row = client
                 .query_typed_one(
-                    "select version(), current_setting('server_version_num')::int",
+                    "select version(), current_setting('server_version_num')::int,
+                            current_setting('server_encoding')",
                     &[],
                 )
                 .map_err(LoadError::reading)?;
-            let (version, number): (String, i32) = (
+            let (version, number, encoding): (String, i32, String) = (
                 row.try_get(0).map_err(LoadError::reading)?,
                 row.try_get(1).map_err(LoadError::reading)?,
+                row.try_get(2).map_err(LoadError::reading)?,
             );
             if number < SERVER_VERSION_MIN {
                 return Err(LoadError::too_old(&version, SERVER_VERSION_MIN / 10_000));
             }
+            self.lasting.server_encoding.set(&encoding);
             app.observer().observe(&Event::DatabaseConnected(&version));
         }
         Ok(client)

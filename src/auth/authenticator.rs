@@ -7,6 +7,7 @@ use super::deny::DenyList;
 use super::identity::Identity;
 use super::inspect::Inspection;
 use super::key_set::KeySet;
+use super::name_length::ServerEncoding;
 use super::refusal::Refusal;
 use super::remote::RemoteKeys;
 use super::role::RolePath;
@@ -42,6 +43,7 @@ pub struct Authenticator {
     anonymous: Option<Arc<Identity>>,
     cache: Option<TokenCache>,
     deny_list: Arc<DenyList>,
+    server_encoding: Arc<ServerEncoding>,
 }
 
 impl Authenticator {
@@ -99,6 +101,7 @@ impl Authenticator {
             cache: (settings.cache_max_entries > 0)
                 .then(|| TokenCache::new(settings.cache_max_entries, settings.cache_counters)),
             deny_list: settings.deny_list,
+            server_encoding: settings.server_encoding,
         };
         Ok((authenticator, warnings))
     }
@@ -212,6 +215,7 @@ impl Authenticator {
         match role.as_str() {
             "none" => Err(Refusal::RoleNone),
             text if text.contains('\0') => Err(Refusal::RoleUnreadable),
+            text if !self.server_encoding.takes_whole(text) => Err(Refusal::RoleTooLong),
             _ => Ok(role),
         }
     }

@@ -48,6 +48,8 @@ pub enum Refusal {
     Revoked,
     /// The role is `none`, which `SET ROLE` takes for the login role.
     RoleNone,
+    /// PostgreSQL would cut the role's name off, and enter another one.
+    RoleTooLong,
     /// The role holds a NUL, which no role name can.
     RoleUnreadable,
 }
@@ -62,7 +64,7 @@ impl Refusal {
                 "PGRST301"
             }
             AnonymousDisabled => "PGRST302",
-            RoleNone => "22023",
+            RoleNone | RoleTooLong => "22023",
             _ => "PGRST303",
         }
     }
@@ -90,6 +92,7 @@ impl Refusal {
             NotInAudience => "JWT not in audience".into(),
             Revoked => "JWT revoked".into(),
             RoleNone => "role \"none\" does not exist".into(),
+            RoleTooLong => "a role whose name is longer than 63 bytes does not exist".into(),
         }
     }
 

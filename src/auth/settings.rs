@@ -2,6 +2,7 @@
 
 use super::cache::CacheCounters;
 use super::deny::DenyList;
+use super::name_length::ServerEncoding;
 use super::remote::FetchedKeys;
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub deny_list: Arc<DenyList>,
     /// Keys from URLs, which a reload keeps without fetching them anew.
     pub fetched_keys: Arc<FetchedKeys>,
+    /// The encoding of the database, in which the length of a role's name counts.
+    pub server_encoding: Arc<ServerEncoding>,
 }
 
 impl Default for Settings {
@@ -52,6 +55,7 @@ impl Default for Settings {
             cache_counters: Arc::default(),
             deny_list: Arc::default(),
             fetched_keys: Arc::default(),
+            server_encoding: Arc::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Checks of single values beyond their type. The texts before "Allowed" are PostgREST's.
 
 use super::value::Rejected;
+use crate::schema::QualifiedName;
 use std::time::Duration;
 
 /// System catalogs are no API.
@@ -16,7 +17,34 @@ pub(super) fn exposable_schemas(schemas: &[String]) -> Result<(), Rejected> {
     if schemas.iter().any(String::is_empty) {
         return Err(Rejected::invalid("it holds an empty name.", "names separated by commas"));
     }
+    names(schemas)
+}
+
+/// The longest name that PostgreSQL takes whole, in bytes. It cuts longer ones off without an
+/// error, so that what is meant would not be what is found.
+const MAX_NAME_BYTES: usize = 63;
+
+pub(super) fn name(name: &str) -> Result<(), Rejected> {
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Rejected::invalid(
+            "it is longer than 63 bytes, where PostgreSQL cuts names off.",
+            "a name of 63 bytes or less, such as the part that PostgreSQL keeps",
+        ));
+    }
     Ok(())
+}
+
+pub(super) fn names(names: &[String]) -> Result<(), Rejected> {
+    names.iter().try_for_each(|text| name(text))
+}
+
+pub(super) fn optional_name(text: &Option<String>) -> Result<(), Rejected> {
+    text.as_deref().map_or(Ok(()), name)
+}
+
+pub(super) fn qualified_name(text: &Option<QualifiedName>) -> Result<(), Rejected> {
+    let Some(QualifiedName { schema, name: last }) = text else { return Ok(()) };
+    name(schema).and_then(|()| name(last))
 }
 
 pub(super) fn at_least_one(number: &usize) -> Result<(), Rejected> {

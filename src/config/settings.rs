@@ -111,9 +111,9 @@ settings! {
     "db-aggregates-enabled" => db_aggregates_enabled: bool = "false" [reloadable, in_database];
     /// The database role of requests without a token. Without it such requests are refused.
     "db-anon-role" => db_anon_role: Option<String> = ""
-        [reloadable, in_database, example("web_anon")];
+        [reloadable, in_database, example("web_anon")] where optional_name;
     /// The channel on which `NOTIFY` asks for a reload.
-    "db-channel" => db_channel: String = "pgrst" [reloadable];
+    "db-channel" => db_channel: String = "pgrst" [reloadable] where name;
     /// Listens on `db-channel`. It needs a connection of its own, which cannot go through
     /// a pooler that works by transaction.
     "db-channel-enabled" => db_channel_enabled: bool = "true" [reloadable];
@@ -123,7 +123,7 @@ settings! {
     /// Schemas added to the search path of every request, after the request's own. Nothing
     /// in them gets an endpoint. May be empty.
     "db-extra-search-path" => db_extra_search_path: Vec<String> = "public"
-        [reloadable, in_database, may_be_empty];
+        [reloadable, in_database, may_be_empty] where names;
     /// Settings of a function (`CREATE FUNCTION ... SET`) that are applied to the whole
     /// transaction in which it is called.
     "db-hoisted-tx-settings" => db_hoisted_tx_settings: Vec<String>
@@ -149,17 +149,17 @@ settings! {
     /// A function that sets settings named `pgrst.*`, called before the configuration is
     /// read from the database.
     "db-pre-config" => db_pre_config: Option<QualifiedName> = ""
-        [reloadable, in_database, example("config.pre_config")];
+        [reloadable, in_database, example("config.pre_config")] where qualified_name;
     /// A function called at the start of each request's transaction, after the role and the
     /// settings of the request are in place. When it raises, the request fails.
     "db-pre-request" ("pre-request") => db_pre_request: Option<QualifiedName> = ""
-        [reloadable, in_database, example("auth.check_token")];
+        [reloadable, in_database, example("auth.check_token")] where qualified_name;
     /// Prepares statements that are used again. Set it to false behind a pooler that works
     /// by transaction.
     "db-prepared-statements" => db_prepared_statements: bool = "true" [reloadable, in_database];
     /// A function whose result is the answer at `/`, instead of the API's description.
     "db-root-spec" ("root-spec") => db_root_spec: Option<QualifiedName> = ""
-        [reloadable, in_database, example("api.root")];
+        [reloadable, in_database, example("api.root")] where qualified_name;
     /// The schemas whose tables, views and functions are the API. A request chooses among
     /// several with `Accept-Profile` or `Content-Profile`; the first is the default.
     "db-schemas" ("db-schema") => db_schemas: Vec<String> = "public" [reloadable, in_database]
@@ -196,7 +196,7 @@ settings! {
     /// A table or function with the identifiers (`jti`) of revoked tokens, kept in memory.
     /// `NOTIFY goldenkey_revoke` lets it be read again.
     "jwt-revocation-source" => jwt_revocation_source: Option<QualifiedName> = ""
-        [reloadable, in_database, own, example("auth.revoked_tokens")];
+        [reloadable, in_database, own, example("auth.revoked_tokens")] where qualified_name;
     /// Where a token holds the role: a JSONPath (RFC 9535). In the file, write `$$` for `$`.
     "jwt-role-claim-key" ("role-claim-key") => jwt_role_claim_key: String = "$.role"
         [reloadable, in_database];

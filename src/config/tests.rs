@@ -158,6 +158,24 @@ fn a_bad_value_names_the_setting_the_value_and_what_is_allowed() {
 }
 
 #[test]
+fn a_name_that_postgresql_would_cut_off_is_refused() {
+    let long = "n".repeat(64);
+    for (name, value) in [
+        ("db-anon-role", long.clone()),
+        ("db-channel", long.clone()),
+        ("db-schemas", format!("api, {long}")),
+        ("db-extra-search-path", long.clone()),
+        ("db-pre-request", format!("auth.{long}")),
+        ("db-root-spec", format!("{long}.root")),
+        ("jwt-revocation-source", long.clone()),
+    ] {
+        let message = failure(&format!("{name} = \"{value}\""));
+        assert!(message.contains(name) && message.contains("longer than 63 bytes"), "{message}");
+    }
+    assert_eq!(load(&format!("db-channel = \"{}\"", &long[1..])).db_channel.len(), 63);
+}
+
+#[test]
 fn the_admin_server_needs_a_port_of_its_own() {
     assert!(failure("admin-server-port = 3000").contains("cannot be the same as server-port"));
     assert_eq!(load("admin-server-port = 3001").admin_server_port, Some(3001));

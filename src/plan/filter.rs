@@ -6,6 +6,12 @@ use crate::request::ast::{
 };
 use crate::schema::{Column, QualifiedName, Relation, SchemaCache};
 
+/// The longest name that PostgreSQL takes whole. It cuts longer ones off without an error.
+const MAX_NAME_BYTES: usize = 63;
+
+/// Stands for a longer name, whose beginning might be another column's.
+const NAME_TOO_LONG: &str = "(a name of more than 63 bytes)";
+
 /// A field, and what is known of its column.
 #[derive(Debug, Clone)]
 pub struct ResolvedField<'a> {
@@ -20,10 +26,12 @@ pub struct ResolvedField<'a> {
 impl<'a> ResolvedField<'a> {
     /// Looks the field's column up.
     pub fn new(field: &'a Field, relation: Option<&'a Relation>) -> Self {
+        let info = relation.and_then(|r| r.column(&field.column));
+        let too_long = info.is_none() && field.column.len() > MAX_NAME_BYTES;
         Self {
-            column: &field.column,
+            column: if too_long { NAME_TOO_LONG } else { &field.column },
             path: &field.path,
-            info: relation.and_then(|r| r.column(&field.column)),
+            info,
         }
     }
 

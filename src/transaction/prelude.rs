@@ -14,6 +14,9 @@ use crate::schema::{RoleSettings, Routine};
 /// `SET ROLE none` would mean the login role, whatever role of that name there is.
 const RESERVED_ROLE: &str = "none";
 
+/// The longest name that SQL takes whole.
+const MAX_NAME_BYTES: usize = 63;
+
 /// What is the same for all requests of a configuration.
 #[derive(Debug, Clone)]
 pub struct PreludeSettings {
@@ -30,7 +33,11 @@ impl PreludeSettings {
     pub fn new(config: &Config) -> Self {
         let mut app_settings = String::new();
         for (name, value) in &config.app_settings {
-            push_setting(&mut app_settings, name, value);
+            // `SET` cuts the parts of a longer name off, `set_config` takes it whole.
+            match name.split('.').all(|part| part.len() <= MAX_NAME_BYTES) {
+                true => push_setting(&mut app_settings, name, value),
+                false => push_stored_setting(&mut app_settings, name, value),
+            }
         }
         let mut extra_search_path = String::new();
         for schema in &config.db_extra_search_path {
