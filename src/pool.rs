@@ -6,7 +6,7 @@
 //! acquisition timeout, and there are never more attempts to connect than workers that
 //! want to.
 
-use crate::config::connection::{ConnectError, Connector, close_aside};
+use crate::config::connection::{ConnectError, Connector, SessionDefaults, close_aside};
 use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
 use postgres::error::SqlState;
@@ -56,8 +56,8 @@ struct Shared {
     observer: Arc<Observer>,
     max_lifetime: Option<Duration>,
     failure: Mutex<Option<Failure>>,
-    /// What sessions fall back to; see [`Pool::set_search_path`].
-    search_path: Mutex<Option<Arc<str>>>,
+    /// See [`Pool::set_session_defaults`].
+    session_defaults: Mutex<Option<Arc<SessionDefaults>>>,
     /// Connections of an older generation are replaced before they are used.
     generation: AtomicU64,
     /// What was last known to work at this time after `epoch`, in microseconds, or earlier, is
@@ -111,7 +111,7 @@ impl Pool {
             observer,
             max_lifetime: non_zero(settings.max_lifetime),
             failure: Mutex::new(None),
-            search_path: Mutex::new(None),
+            session_defaults: Mutex::new(None),
             generation: AtomicU64::new(0),
             doubted_until: AtomicU64::new(0),
             epoch: Instant::now(),
@@ -163,8 +163,9 @@ impl Pool {
             return Ok(());
         }
         let generation = self.shared.generation.load(Ordering::Acquire);
-        let search_path = lock(&self.shared.search_path).clone();
-        let mut client = self.connect(search_path.as_deref())?;
+        let defaults = lock(&self.shared.session_defaults).clone();
+        let mut client = self.connect(defaults.as_deref())?;
+        let search_path = defaults.map(|defaults| defaults.search_path.clone());
         let search_path = search_path.filter(|path| falls_back_to(&mut client, path));
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.shared.observer.observe(&Event::ConnectionOpened);
@@ -182,7 +183,7 @@ impl Pool {
         Ok(())
     }
 
-    fn connect(&self, search_path: Option<&str>) -> Result<Client, Unavailable> {
+    fn connect(&self, defaults: Option<&SessionDefaults>) -> Result<Client, Unavailable> {
         if let Some(failure) = &mut *self.failure() {
             let now = Instant::now();
             if now < failure.retry_at {
@@ -191,7 +192,7 @@ impl Pool {
             // This attempt speaks for all others meanwhile.
             failure.retry_at = now + failure.backoff;
         }
-        match self.shared.connector.connect_with(search_path) {
+        match self.shared.connector.connect_with(defaults) {
             Ok(client) => {
                 *self.failure() = None;
                 Ok(client)
@@ -238,13 +239,13 @@ impl Pool {
         &self.shared.observer
     }
 
-    /// Sets the search path, as SQL, that sessions begin with and fall back to: to return to
-    /// it is cheap for PostgreSQL, to set one as a text is not. Sessions with another are
-    /// replaced before their next use.
-    pub fn set_search_path(&self, path: Option<&str>) {
-        let mut current = lock(&self.shared.search_path);
-        if current.as_deref() != path {
-            *current = path.map(Arc::from);
+    /// Sets what sessions begin with and fall back to. To return to a search path is cheap for
+    /// PostgreSQL, to set one as a text is not. Sessions with other defaults are replaced
+    /// before their next use.
+    pub fn set_session_defaults(&self, defaults: Option<SessionDefaults>) {
+        let mut current = lock(&self.shared.session_defaults);
+        if current.as_deref() != defaults.as_ref() {
+            *current = defaults.map(Arc::new);
             self.renew();
         }
     }

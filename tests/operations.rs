@@ -5,6 +5,8 @@ mod support;
 
 #[path = "operations/admin.rs"]
 mod admin;
+#[path = "operations/jit.rs"]
+mod jit;
 #[path = "operations/logs.rs"]
 mod logs;
 #[path = "operations/notifications.rs"]

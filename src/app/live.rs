@@ -2,6 +2,7 @@
 
 use super::revocations::Revocations;
 use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError, ServerEncoding};
+use crate::config::connection::SessionDefaults;
 use crate::config::{Config, OpenApiMode, TxEnd};
 use crate::plan;
 use crate::query::Sql;
@@ -159,11 +160,16 @@ impl Live {
         self.search_paths.get(schema).map_or("", String::as_str)
     }
 
-    /// The search path that most requests have, for sessions to begin with. A pooler in
-    /// transaction mode, for which statements are not prepared, knows no such sessions.
-    pub fn session_search_path(&self) -> Option<&str> {
+    /// What sessions begin with: the search path that most requests have, and no compilation
+    /// just in time where nobody has wanted it. A pooler in transaction mode, for which
+    /// statements are not prepared, knows no such sessions.
+    pub fn session_defaults(&self) -> Option<SessionDefaults> {
         let schema = self.config.db_schemas.first()?;
-        self.config.db_prepared_statements.then(|| self.search_path(schema))
+        let jit_is_set = self.schema.as_ref().is_none_or(|schema| schema.login_sets_jit);
+        self.config.db_prepared_statements.then(|| SessionDefaults {
+            search_path: self.search_path(schema).into(),
+            jit_off: !self.config.db_jit && !jit_is_set,
+        })
     }
 }
 

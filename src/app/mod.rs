@@ -60,7 +60,7 @@ struct Buffers {
 impl App {
     /// An application that answers with `live` over the connections of `pool`.
     pub fn new(live: Live, pool: Pool) -> Self {
-        pool.set_search_path(live.session_search_path());
+        pool.set_session_defaults(live.session_defaults());
         Self { live: ArcSwap::from_pointee(live), pool, reloads: Reloads::default() }
     }
 
@@ -71,7 +71,7 @@ impl App {
 
     /// Answers the requests from now on with something else.
     pub fn swap(&self, live: Live) {
-        self.pool.set_search_path(live.session_search_path());
+        self.pool.set_session_defaults(live.session_defaults());
         self.live.store(Arc::new(live));
     }
 

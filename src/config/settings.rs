@@ -129,6 +129,11 @@ settings! {
     "db-hoisted-tx-settings" => db_hoisted_tx_settings: Vec<String>
         = "statement_timeout,plan_filter.statement_cost_limit,default_transaction_isolation"
         [reloadable, in_database];
+    /// Lets PostgreSQL compile queries just in time, where it thinks that this pays. It takes
+    /// small requests for large ones where tables were never analysed, and compiling costs a
+    /// hundred times what they do. So sessions begin with `jit = off`, unless `jit` is set for
+    /// the login role, for the database or in `db-uri`.
+    "db-jit" => db_jit: bool = "false" [reloadable, in_database];
     /// The most rows that a request gets from a table, view or function. No limit when not
     /// set.
     "db-max-rows" ("max-rows") => db_max_rows: Option<u64> = ""

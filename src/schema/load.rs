@@ -121,6 +121,7 @@ fn read(
         handlers: handlers::read_media_handlers(transaction, options.schemas)?,
         binary_domains: handlers::read_binary_domains(transaction)?,
         role_settings: roles::read(transaction, server_version_num)?,
+        login_sets_jit: login_sets_jit(transaction)?,
         server_version_num,
     })
 }
@@ -130,6 +131,11 @@ fn server_version_num(transaction: &mut Transaction<'_>) -> Result<u32, Error> {
         transaction.query_typed_one("select current_setting('server_version_num')::int", &[])?;
     // Never negative, so nothing is lost.
     Ok(row.try_get::<_, i32>(0)?.unsigned_abs())
+}
+
+fn login_sets_jit(transaction: &mut Transaction<'_>) -> Result<bool, Error> {
+    let sql = include_str!("../../sql/catalog/login_jit.sql");
+    transaction.query_typed_one(sql, &[])?.try_get(0)
 }
 
 fn read_schemas(

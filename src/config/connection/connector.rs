@@ -41,6 +41,15 @@ struct Inner {
     overdue: AtomicUsize,
 }
 
+/// What sessions begin with and fall back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionDefaults {
+    /// The search path, as SQL.
+    pub search_path: Arc<str>,
+    /// Whether `jit` is off, unless the connection string says otherwise.
+    pub jit_off: bool,
+}
+
 /// A server with the whole of what it takes to connect to it.
 struct Endpoint {
     shown: String,
@@ -75,9 +84,12 @@ impl Connector {
         self.connect_with(None)
     }
 
-    /// The same, with a search path that the session falls back to, as SQL. A pooler between
-    /// may refuse such settings or lose them: then the session does not have it.
-    pub fn connect_with(&self, search_path: Option<&str>) -> Result<Client, ConnectError> {
+    /// The same, with defaults of the session. A pooler between may refuse such settings or
+    /// lose them: then the session does not have them.
+    pub fn connect_with(
+        &self,
+        defaults: Option<&SessionDefaults>,
+    ) -> Result<Client, ConnectError> {
         let mut order: Vec<&Endpoint> = self.0.servers.iter().collect();
         if self.0.shuffle {
             shuffle(&mut order);
@@ -90,7 +102,7 @@ impl Connector {
         for (target, endpoint) in
             rounds.iter().flat_map(|target| order.iter().map(move |endpoint| (target, endpoint)))
         {
-            match self.connect_to(endpoint, *target, search_path) {
+            match self.connect_to(endpoint, *target, defaults) {
                 Ok(client) => return Ok(client),
                 Err(error) => last = Some(error),
             }
@@ -111,13 +123,13 @@ impl Connector {
         &self,
         endpoint: &Endpoint,
         target: TargetSession,
-        search_path: Option<&str>,
+        defaults: Option<&SessionDefaults>,
     ) -> Result<Client, ConnectError> {
         let mut last = None;
         for config in &endpoint.attempts {
-            let attempted = match search_path {
+            let attempted = match defaults {
                 None => self.attempt(config, target),
-                Some(path) => match self.attempt(&with_search_path(config, path), target) {
+                Some(defaults) => match self.attempt(&with_defaults(config, defaults), target) {
                     Err(cause) if cause.is_about_parameters() => self.attempt(config, target),
                     attempted => attempted,
                 },
@@ -247,20 +259,26 @@ fn config(settings: &ConnectionSettings, server: &Server) -> Config {
     config
 }
 
-/// The same with a search path that the session falls back to.
+/// The same with defaults of the session.
 ///
 /// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS>
-fn with_search_path(config: &Config, path: &str) -> Config {
-    let mut options = config.get_options().map_or(String::new(), |given| format!("{given} "));
-    options.push_str("-c search_path=");
-    for c in path.chars() {
+fn with_defaults(config: &Config, defaults: &SessionDefaults) -> Config {
+    let given = config.get_options().unwrap_or_default();
+    let mut options = String::new();
+    // Before what is given, so that the latter counts.
+    if defaults.jit_off {
+        options.push_str("-c jit=off ");
+    }
+    options.push_str(given);
+    options.push_str(" -c search_path=");
+    for c in defaults.search_path.chars() {
         if c.is_whitespace() || c == '\\' {
             options.push('\\');
         }
         options.push(c);
     }
     let mut config = config.clone();
-    config.options(&options);
+    config.options(options.trim_start());
     config
 }
 

@@ -33,7 +33,7 @@ mod tls;
 mod uri;
 
 pub use aside::close_aside;
-pub use connector::{ConnectError, Connector};
+pub use connector::{ConnectError, Connector, SessionDefaults};
 pub use settings::{ConnectionSettings, SslMode, TargetSession};
 
 use std::fmt;
