@@ -12,6 +12,9 @@ macro_rules! algorithms {
         }
 
         impl Algorithm {
+            /// All of them.
+            pub const ALL: &[Algorithm] = &[$(Algorithm::$variant),+];
+
             /// The name in headers and keys.
             pub const fn as_str(self) -> &'static str {
                 match self {

@@ -86,6 +86,11 @@ impl Key {
         self.verifiers.iter().map(|(algorithm, _)| *algorithm)
     }
 
+    /// Whether the key may be used with `algorithm`.
+    pub fn suits(&self, algorithm: Algorithm) -> bool {
+        self.algorithms().any(|own| own == algorithm)
+    }
+
     /// Whether `signature` is this key's signature of `message` with `algorithm`.
     pub fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         match self.verifiers.iter().find(|(a, _)| *a == algorithm) {

@@ -1,10 +1,15 @@
 //! The keys of one issuer: read from `jwt-secret` or a JWKS, and tried on a token.
 
 use super::KeyError;
+use super::algorithm::Algorithm;
 use super::key::{Key, Unusable};
 use super::refusal::Refusal;
 use super::token::{Header, MAX_SIGNATURE_BYTES, Token};
 use serde_json::Value;
+
+/// The most keys that are tried on one token. Whoever leaves the `kid` out, or has the same in
+/// many keys, must not have a set of thousands gone through for each forged token.
+const MAX_KEYS_TRIED: usize = 32;
 
 /// Keys in the order in which they are tried.
 #[derive(Default)]
@@ -81,7 +86,20 @@ impl KeySet {
         if jwks.is_empty() {
             warnings.push("the JWKS has no keys: every token will be refused".to_owned());
         }
-        Ok((KeySet { keys }, warnings))
+        let set = KeySet { keys };
+        warnings.extend(set.warning_of_keys_never_tried());
+        Ok((set, warnings))
+    }
+
+    fn warning_of_keys_never_tried(&self) -> Option<String> {
+        let count = |algorithm| self.keys.iter().filter(|key| key.suits(algorithm)).count();
+        let algorithm =
+            *Algorithm::ALL.iter().find(|algorithm| count(**algorithm) > MAX_KEYS_TRIED)?;
+        let count = count(algorithm);
+        Some(format!(
+            "{count} keys may be used with {algorithm}: a token without a \"kid\" is tried with \
+             the first {MAX_KEYS_TRIED} of them only"
+        ))
     }
 
     fn from_jwk_or_text(value: &Value, text: &[u8]) -> Result<(Self, Vec<String>), KeyError> {
@@ -108,7 +126,7 @@ impl KeySet {
     ) -> impl Iterator<Item = &'k Key> + use<'k, 'h> {
         self.keys.iter().filter(move |key| {
             (header.kid.is_none() || header.kid == key.kid)
-                && key.algorithms().any(|algorithm| algorithm == header.algorithm)
+                && key.suits(header.algorithm)
         })
     }
 
@@ -126,6 +144,7 @@ impl KeySet {
         let mut buffer = [0; MAX_SIGNATURE_BYTES];
         let signature = token.signature(&mut buffer)?;
         suitable
+            .take(MAX_KEYS_TRIED)
             .find(|key| key.verify(token.header.algorithm, token.signed.as_bytes(), signature))
             .ok_or(Refusal::BadSignature)
     }
@@ -146,8 +165,7 @@ fn jwk_name(value: &Value, position: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::algorithm::Algorithm;
-    use crate::auth::{KeyKind, keygen};
+    use crate::auth::{KeyKind, SigningKey, keygen};
     use serde_json::json;
 
     fn public(kind: KeyKind) -> Value {
@@ -254,6 +272,28 @@ mod tests {
         let (keys, warnings) = KeySet::from_public_jwks(&set).unwrap();
         assert_eq!(keys.keys.len(), 1);
         assert!(warnings[0].contains("a secret that others know"));
+    }
+
+    #[test]
+    fn so_many_keys_are_tried_on_a_token_without_a_kid_and_no_more() {
+        let pairs: Vec<_> = (0..MAX_KEYS_TRIED + 1)
+            .map(|i| keygen(KeyKind::Ed25519, Some(&format!("k{i}"))).unwrap())
+            .collect();
+        let publics: Vec<_> = pairs.iter().map(|pair| pair.public.clone()).collect();
+        let (set, warnings) = KeySet::from_json(&json!({"keys": publics})).unwrap();
+        assert!(warnings[0].contains("33 keys may be used with EdDSA"), "{warnings:?}");
+        let verifies = |index: usize, named: bool| {
+            let mut private = pairs[index].private.clone();
+            if !named {
+                private.as_object_mut().unwrap().remove("kid");
+            }
+            let key = SigningKey::parse(private.to_string().as_bytes(), None).unwrap();
+            let token = key.sign(json!({"role": "r"}).as_object().unwrap()).unwrap();
+            set.verify(&Token::parse(&token).unwrap()).is_ok()
+        };
+        assert!(verifies(MAX_KEYS_TRIED - 1, false));
+        assert!(!verifies(MAX_KEYS_TRIED, false));
+        assert!(verifies(MAX_KEYS_TRIED, true));
     }
 
     #[test]

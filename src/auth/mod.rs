@@ -15,6 +15,7 @@ mod authenticator;
 mod cache;
 mod claims;
 mod deny;
+mod fetch;
 mod identity;
 mod inspect;
 mod json;

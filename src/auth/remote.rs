@@ -5,17 +5,15 @@
 //! refused; its sender succeeds with the next attempt if the key was new.
 
 use super::KeyError;
+use super::fetch::Fetcher;
 use super::key_set::KeySet;
 use arc_swap::ArcSwapOption;
 use serde_json::Value;
 use std::fmt;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, http};
 
 /// When keys are fetched.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +42,8 @@ impl Schedule {
     }
 }
 
-/// How long one fetch may take in all.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a start waits for the first fetch, so that the first requests find keys.
 const FIRST_FETCH_PATIENCE: Duration = Duration::from_secs(2);
-/// The longest JWKS that is read.
-const MAX_JWKS_BYTES: u64 = 1024 * 1024;
-
-/// Where the certificates of authorities are on common systems, unless `SSL_CERT_FILE` says.
-const CERTIFICATE_FILES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// The keys of all URLs in use. One value serves all generations of the configuration, so a
 /// URL that stays is not fetched anew; one that no configuration uses any more is forgotten.
@@ -108,14 +98,8 @@ impl RemoteKeys {
     }
 
     fn start_with(url: &str, schedule: Schedule) -> Result<Self, KeyError> {
-        let parsed: http::Uri = url
-            .parse()
-            .map_err(|error| KeyError::new(format!("jwt-jwks-url: {url:?} is no URL: {error}")))?;
-        let https = match parsed.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(KeyError::new(format!("jwt-jwks-url: {url:?} is not http or https"))),
-        };
+        let fetcher = Fetcher::new(url)
+            .map_err(|error| KeyError::new(format!("jwt-jwks-url: {error}")))?;
         let shared = Arc::new(Shared {
             url: url.to_owned(),
             keys: ArcSwapOption::empty(),
@@ -123,10 +107,10 @@ impl RemoteKeys {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        let fetcher = shared.clone();
+        let life = shared.clone();
         thread::Builder::new()
             .name("jwks".to_owned())
-            .spawn(move || fetcher.run(&agent(https), schedule))
+            .spawn(move || life.run(&fetcher, schedule))
             .map_err(|error| KeyError::new(format!("jwt-jwks-url: no thread: {error}")))?;
         shared.wait_for_first_fetch();
         Ok(RemoteKeys { shared })
@@ -156,7 +140,7 @@ impl RemoteKeys {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 
@@ -180,11 +164,11 @@ impl Shared {
     }
 
     /// The life of the thread.
-    fn run(&self, agent: &Agent, schedule: Schedule) {
+    fn run(&self, fetcher: &Fetcher, schedule: Schedule) {
         let mut text = Vec::new();
         let mut failures = 0;
         loop {
-            match fetch(agent, &self.url).and_then(|new| self.accept(&mut text, new)) {
+            match fetcher.fetch().and_then(|new| self.accept(fetcher, &mut text, new)) {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
@@ -193,7 +177,7 @@ impl Shared {
                     } else {
                         "there are none"
                     };
-                    log::warn!("no keys from {}: {error}; {kept}", self.url);
+                    log::warn!("no keys from {fetcher}: {error}; {kept}");
                 }
             }
             self.lock().attempts += 1;
@@ -205,7 +189,7 @@ impl Shared {
     }
 
     /// Takes over what was fetched, if it is new and has a key.
-    fn accept(&self, text: &mut Vec<u8>, new: Vec<u8>) -> Result<(), String> {
+    fn accept(&self, from: &Fetcher, text: &mut Vec<u8>, new: Vec<u8>) -> Result<(), String> {
         if *text == new {
             return Ok(());
         }
@@ -215,9 +199,9 @@ impl Shared {
             return Err("the JWKS has no keys".to_owned());
         }
         for warning in warnings {
-            log::info!("keys from {}: {warning}", self.url);
+            log::info!("keys from {from}: {warning}");
         }
-        log::info!("{} keys from {}", keys.keys.len(), self.url);
+        log::info!("{} keys from {from}", keys.keys.len());
         self.keys.store(Some(Arc::new(keys)));
         self.generation.fetch_add(1, Ordering::Release);
         *text = new;
@@ -239,53 +223,6 @@ impl Shared {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
-}
-
-fn agent(https_only: bool) -> Agent {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(provider)
-        .root_certs(authorities())
-        .build();
-    Agent::config_builder()
-        .tls_config(tls)
-        .timeout_global(Some(FETCH_TIMEOUT))
-        // A redirect must not lead from HTTPS to HTTP.
-        .https_only(https_only)
-        .user_agent(concat!("goldenkey/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .new_agent()
-}
-
-/// The system's certificate authorities, which may include private ones, or else Mozilla's.
-fn authorities() -> RootCerts {
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let files = named.as_deref().into_iter().chain(CERTIFICATE_FILES);
-    for file in files {
-        let Ok(pem) = std::fs::read(file) else { continue };
-        let certificates: Vec<_> = parse_pem(&pem)
-            .filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                _ => None,
-            })
-            .collect();
-        if !certificates.is_empty() {
-            return RootCerts::new_with_certs(&certificates);
-        }
-    }
-    RootCerts::WebPki
-}
-
-fn fetch(agent: &Agent, url: &str) -> Result<Vec<u8>, String> {
-    let response = agent.get(url).header("Accept", "application/json").call();
-    let mut body = response.map_err(|error| error.to_string())?.into_body();
-    let mut bytes = Vec::new();
-    let mut reader = body.as_reader().take(MAX_JWKS_BYTES + 1);
-    reader.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_JWKS_BYTES {
-        return Err("the JWKS is longer than 1 MiB".to_owned());
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
