@@ -447,7 +447,7 @@ fn unavailable(unavailable: Unavailable) -> Error {
         }
         Unavailable::Unreachable(error) => {
             Error::new(503, "PGRST000", "Database connection error. Retrying the connection.")
-                .details(error.to_string())
+                .details(error.for_clients())
                 .header("Retry-After", "1")
         }
     }

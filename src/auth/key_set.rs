@@ -125,8 +125,7 @@ impl KeySet {
         header: &'h Header,
     ) -> impl Iterator<Item = &'k Key> + use<'k, 'h> {
         self.keys.iter().filter(move |key| {
-            (header.kid.is_none() || header.kid == key.kid)
-                && key.suits(header.algorithm)
+            (header.kid.is_none() || header.kid == key.kid) && key.suits(header.algorithm)
         })
     }
 

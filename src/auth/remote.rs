@@ -98,8 +98,8 @@ impl RemoteKeys {
     }
 
     fn start_with(url: &str, schedule: Schedule) -> Result<Self, KeyError> {
-        let fetcher = Fetcher::new(url)
-            .map_err(|error| KeyError::new(format!("jwt-jwks-url: {error}")))?;
+        let fetcher =
+            Fetcher::new(url).map_err(|error| KeyError::new(format!("jwt-jwks-url: {error}")))?;
         let shared = Arc::new(Shared {
             url: url.to_owned(),
             keys: ArcSwapOption::empty(),

@@ -1,7 +1,30 @@
 //! What can be wrong with a configuration.
 
-use super::source::Source;
 use std::fmt;
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Nowhere: it is the default.
+    Default,
+    /// In the configuration file.
+    File,
+    /// In the environment.
+    Environment,
+    /// In the database.
+    Database,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Default => "default",
+            Source::File => "file",
+            Source::Environment => "environment",
+            Source::Database => "database",
+        })
+    }
+}
 
 /// A configuration that cannot be used: which setting, its value, why, and what is allowed.
 #[derive(Clone, PartialEq)]

@@ -5,8 +5,8 @@
 //! variable and `$$` for a dollar. rust-ini splits lines and names; what a value means is
 //! decided here, since its own quoting is another dialect.
 
-use super::error::{ConfigError, Warning};
-use super::source::{Environment, Source};
+use super::environment::Environment;
+use super::error::{ConfigError, Source, Warning};
 use ini::{Ini, ParseOption};
 use std::path::Path;
 

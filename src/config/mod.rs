@@ -20,6 +20,7 @@ mod check;
 mod choice;
 pub mod connection;
 mod database;
+mod environment;
 mod error;
 mod file;
 mod nearest;
@@ -34,11 +35,11 @@ mod value;
 
 pub use choice::{ErrorVerbosity, LogLevel, OpenApiMode, TxEnd};
 pub use database::read_in_database;
-pub use error::{ConfigError, Warning};
+pub use environment::Environment;
+pub use error::{ConfigError, Source, Warning};
 pub use render::{Secrets, example, reference};
 pub use setting::Setting;
 pub use settings::{Config, SETTINGS};
-pub use source::{Environment, Source};
 pub use value::SocketMode;
 
 use source::Sources;
@@ -69,7 +70,7 @@ impl Config {
             Some(path) => file::read(path, environment, &mut warnings)?,
             None => Vec::new(),
         };
-        let sources = Sources::new(file, environment, in_database);
+        let sources = Sources::new(file, environment, in_database, SETTINGS);
         sources.warn_about_unknown(&mut warnings);
         let mut config = Config::resolve(&sources, &mut warnings)?;
         config.app_settings = sources.app_settings();

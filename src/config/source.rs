@@ -1,69 +1,16 @@
-//! Where values come from, and which of them counts.
+//! Which of the values counts that were given.
 
-use super::error::{ConfigError, Warning};
+use super::environment::Environment;
+use super::error::{ConfigError, Source, Warning};
 use super::nearest::nearest;
 use super::setting::{Setting, variable};
-use super::settings::SETTINGS;
 use super::value::{Rejected, Value};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// The prefix of settings that are handed to SQL as they are.
 const APP_SETTINGS: &str = "app.settings.";
 /// The prefix of their environment variables.
 const APP_SETTINGS_VARIABLES: &str = "PGRST_APP_SETTINGS_";
-
-/// The environment variables of the process, or of a test.
-#[derive(Debug, Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
-
-impl Environment {
-    /// Those of this process. Variables that are not UTF-8 are left out.
-    pub fn of_process() -> Self {
-        let text = |os: std::ffi::OsString| os.into_string().ok();
-        Environment(std::env::vars_os().filter_map(|(k, v)| Some((text(k)?, text(v)?))).collect())
-    }
-
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// All variables by name.
-    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-}
-
-impl<const N: usize> From<[(&str, &str); N]> for Environment {
-    fn from(variables: [(&str, &str); N]) -> Self {
-        Environment(variables.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
-    }
-}
-
-/// Where a value stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Nowhere: it is the default.
-    Default,
-    /// In the configuration file.
-    File,
-    /// In the environment.
-    Environment,
-    /// In the database.
-    Database,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Source::Default => "default",
-            Source::File => "file",
-            Source::Environment => "environment",
-            Source::Database => "database",
-        })
-    }
-}
 
 /// All values that were given.
 pub(super) struct Sources<'a> {
@@ -71,6 +18,8 @@ pub(super) struct Sources<'a> {
     file: Vec<(String, String)>,
     environment: &'a Environment,
     database: &'a [(String, String)],
+    /// All settings there are.
+    table: &'static [Setting],
 }
 
 impl<'a> Sources<'a> {
@@ -78,8 +27,9 @@ impl<'a> Sources<'a> {
         file: Vec<(String, String)>,
         environment: &'a Environment,
         database: &'a [(String, String)],
+        table: &'static [Setting],
     ) -> Self {
-        Sources { file, environment, database }
+        Sources { file, environment, database, table }
     }
 
     /// The value of a setting, or its default. A number or boolean that is none counts as
@@ -131,7 +81,7 @@ impl<'a> Sources<'a> {
 
     /// An error about a setting, with its value unless that is secret.
     pub fn error(&self, name: &str) -> ConfigError {
-        let setting = SETTINGS.iter().find(|s| s.name == name).expect("a setting of the table");
+        let setting = self.table.iter().find(|s| s.name == name).expect("a setting of the table");
         let (text, source) = self.find(setting).unwrap_or((setting.default, Source::Default));
         ConfigError::new(name, (!setting.secret).then(|| text.to_owned()), source)
     }
@@ -165,39 +115,39 @@ impl<'a> Sources<'a> {
     /// Warns about names that are in no table.
     pub fn warn_about_unknown(&self, warnings: &mut Vec<Warning>) {
         for (key, _) in &self.file {
-            if !key.starts_with(APP_SETTINGS) && !is_known(key) {
-                warnings.push(unknown(key, key));
+            if !key.starts_with(APP_SETTINGS) && !self.is_known(key) {
+                warnings.push(self.unknown(key, key));
             }
         }
         for (variable, _) in self.environment.iter() {
             let Some(name) = variable.strip_prefix("PGRST_") else { continue };
             let key = name.to_ascii_lowercase().replace('_', "-");
-            if !variable.starts_with(APP_SETTINGS_VARIABLES) && !is_known(&key) {
-                warnings.push(unknown(variable, &key));
+            if !variable.starts_with(APP_SETTINGS_VARIABLES) && !self.is_known(&key) {
+                warnings.push(self.unknown(variable, &key));
             }
         }
         for (name, _) in self.database {
             let key = name.replace('_', "-");
-            match SETTINGS.iter().find(|setting| setting.name == key) {
+            match self.table.iter().find(|setting| setting.name == key) {
                 Some(setting) if setting.in_database => {}
                 Some(_) => warnings.push(Warning::new(format!(
                     "pgrst.{name} is passed over: {key} cannot be set in the database"
                 ))),
-                None => warnings.push(unknown(&format!("pgrst.{name}"), &key)),
+                None => warnings.push(self.unknown(&format!("pgrst.{name}"), &key)),
             }
         }
     }
-}
 
-fn is_known(key: &str) -> bool {
-    SETTINGS.iter().any(|setting| setting.names().any(|name| name == key))
-}
+    fn is_known(&self, key: &str) -> bool {
+        self.table.iter().any(|setting| setting.names().any(|name| name == key))
+    }
 
-fn unknown(shown: &str, key: &str) -> Warning {
-    match nearest(key, SETTINGS.iter().flat_map(Setting::names)) {
-        Some(name) => {
-            Warning::new(format!("unknown setting {shown} is passed over; did you mean {name}?"))
+    fn unknown(&self, shown: &str, key: &str) -> Warning {
+        match nearest(key, self.table.iter().flat_map(Setting::names)) {
+            Some(name) => Warning::new(format!(
+                "unknown setting {shown} is passed over; did you mean {name}?"
+            )),
+            None => Warning::new(format!("unknown setting {shown} is passed over")),
         }
-        None => Warning::new(format!("unknown setting {shown} is passed over")),
     }
 }

@@ -1,7 +1,8 @@
 //! What connects: tries the servers in turn, each within its time, and judges them.
 
 use super::ConnectionError;
-use super::settings::{ConnectionSettings, Host, Server, SslMode, TargetSession};
+use super::settings::{ConnectionSettings, Host, Server, TargetSession};
+use super::tls::SslMode;
 use postgres::config::{SslMode as Negotiation, SslNegotiation};
 use postgres::error::{DbError, SqlState};
 use postgres::{CancelToken, Client, Config, NoTls, SimpleQueryMessage};
@@ -57,9 +58,18 @@ struct Endpoint {
     attempts: Vec<Config>,
 }
 
+impl ConnectionSettings {
+    /// Reads the certificates, when a connection may be encrypted, and makes what connects.
+    ///
+    /// # Errors
+    /// When a file of TLS cannot be used.
+    pub fn connector(&self) -> Result<Connector, ConnectionError> {
+        Connector::new(self)
+    }
+}
+
 impl Connector {
-    /// Reads the certificates, when a connection may be encrypted.
-    pub(super) fn new(settings: &ConnectionSettings) -> Result<Self, ConnectionError> {
+    fn new(settings: &ConnectionSettings) -> Result<Self, ConnectionError> {
         let servers: Vec<_> =
             settings.servers.iter().map(|server| Endpoint::new(settings, server)).collect();
         let encrypted = servers
@@ -77,6 +87,12 @@ impl Connector {
         })))
     }
 
+    /// How messages call the servers.
+    #[cfg(test)]
+    pub(super) fn servers(&self) -> Vec<&str> {
+        self.0.servers.iter().map(|server| server.shown.as_str()).collect()
+    }
+
     /// Connects to the first server that is acceptable.
     ///
     /// The error is that of the last server tried.
@@ -86,10 +102,7 @@ impl Connector {
 
     /// The same, with defaults of the session. A pooler between may refuse such settings or
     /// lose them: then the session does not have them.
-    pub fn connect_with(
-        &self,
-        defaults: Option<&SessionDefaults>,
-    ) -> Result<Client, ConnectError> {
+    pub fn connect_with(&self, defaults: Option<&SessionDefaults>) -> Result<Client, ConnectError> {
         let mut order: Vec<&Endpoint> = self.0.servers.iter().collect();
         if self.0.shuffle {
             shuffle(&mut order);
@@ -317,7 +330,7 @@ fn shuffle<T>(items: &mut [T]) {
     }
 }
 
-/// A failed attempt to connect: which server, and why.
+/// A failed attempt to connect: which server, and why. `Display` is for operators.
 pub struct ConnectError {
     server: String,
     cause: Cause,
@@ -375,6 +388,19 @@ impl ConnectError {
     /// The SQLSTATE of what the server said.
     pub fn code(&self) -> Option<&SqlState> {
         self.db_error().map(DbError::code)
+    }
+
+    /// What clients may know of it: no address, no name of a user or database.
+    pub fn for_clients(&self) -> &'static str {
+        match &self.cause {
+            Cause::Postgres(error) if error.as_db_error().is_some() => {
+                "the database refused the connection"
+            }
+            Cause::Postgres(_) => "no connection to the database",
+            Cause::Timeout(_) => "the database did not answer in time",
+            Cause::Unfit(_) => "no database of the wanted kind",
+            Cause::Thread(_) | Cause::Panic => "the system has no resources for a connection",
+        }
     }
 
     /// Whether the time ran out.

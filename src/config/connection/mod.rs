@@ -34,7 +34,8 @@ mod uri;
 
 pub use aside::close_aside;
 pub use connector::{ConnectError, Connector, SessionDefaults};
-pub use settings::{ConnectionSettings, SslMode, TargetSession};
+pub use settings::{ConnectionSettings, TargetSession};
+pub use tls::SslMode;
 
 use std::fmt;
 

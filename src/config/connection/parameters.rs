@@ -1,7 +1,8 @@
 //! The parameters of a connection, from the connection string, the service file and the
 //! environment.
 
-use super::super::source::Environment;
+use super::super::environment::Environment;
+use super::super::nearest::nearest;
 use super::{ConnectionError, keyword, service, uri};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -65,6 +66,40 @@ const PARAMETERS: &[(&str, &str, Use)] = &[
     ("user", "PGUSER", Honoured),
 ];
 
+/// Why a parameter cannot be set.
+enum SetError {
+    /// There is no such parameter.
+    Unknown,
+    /// Its value holds a NUL.
+    Nul,
+    /// It asks for something that is not there.
+    Unsupported,
+}
+
+impl SetError {
+    /// The error of the parameter `name`.
+    fn of(self, name: &str) -> ConnectionError {
+        ConnectionError::new(match self {
+            SetError::Unknown => {
+                let known = PARAMETERS.iter().map(|(known, ..)| *known);
+                match nearest(name, known) {
+                    Some(known) => {
+                        format!("invalid connection option \"{name}\"; did you mean {known}?")
+                    }
+                    // It may be a part of something that must not be shown.
+                    None => format!(
+                        "invalid connection option of {} letters; libpq's are known, such as \
+                         host, port, dbname, user, password and sslmode",
+                        name.chars().count()
+                    ),
+                }
+            }
+            SetError::Nul => format!("{name} holds a NUL character"),
+            SetError::Unsupported => format!("connection option \"{name}\" is not supported"),
+        })
+    }
+}
+
 /// Parameters by name. An empty value stands for the parameter's default.
 #[derive(Default)]
 pub(super) struct Parameters(BTreeMap<&'static str, String>);
@@ -74,47 +109,63 @@ impl Parameters {
     /// environment.
     pub fn collect(text: &str, environment: &Environment) -> Result<Self, ConnectionError> {
         let mut parameters = Parameters::default();
+        if text.starts_with(['"', '\'']) {
+            return Err(ConnectionError::new(
+                "it begins with a quote: in an environment variable quotes are a part of the \
+                 value. In docker-compose's lists and in --env-file write PGRST_DB_URI=postgres://… \
+                 without them",
+            ));
+        }
         let given = match uri::after_scheme(text) {
             Some(rest) => uri::parse(rest)?,
             None => keyword::parse(text)?,
         };
-        for (name, value) in given {
-            parameters.set(&name, value)?;
+        let mut before = "";
+        for (name, value) in &given {
+            parameters.set(name, value.clone()).map_err(|error| match error {
+                // The end of a password may look like a name.
+                SetError::Unknown if before == "password" => ConnectionError::new(
+                    "what follows the password is no connection option: in a URI write & in a \
+                     password as %26, elsewhere put a password with spaces into single quotes",
+                ),
+                error => error.of(name),
+            })?;
+            before = name;
         }
         let service =
             parameters.given("service").or_else(|| environment.get("PGSERVICE")).map(str::to_owned);
         if let Some(service) = service.filter(|name| !name.is_empty()) {
             for (name, value) in service::read(&service, environment)? {
                 if parameters.given(&name).is_none() {
-                    parameters.set(&name, value)?;
+                    parameters.set(&name, value).map_err(|error| error.of(&name))?;
                 }
             }
         }
         for (name, variable, _) in PARAMETERS {
             if let (None, Some(value)) = (parameters.given(name), environment.get(variable)) {
-                parameters.set(name, value.to_owned())?;
+                parameters.set(name, value.to_owned()).map_err(|error| error.of(name))?;
             }
         }
         Ok(parameters)
     }
 
     /// Sets a parameter; a later value replaces an earlier one.
-    fn set(&mut self, name: &str, value: String) -> Result<(), ConnectionError> {
+    fn set(&mut self, name: &str, value: String) -> Result<(), SetError> {
         // The name that JDBC has for it.
         if name == "ssl" && value == "true" {
             return self.set("sslmode", "require".into());
         }
         let Some((name, _, used)) = PARAMETERS.iter().find(|(known, ..)| *known == name) else {
-            return Err(ConnectionError::new(format!("invalid connection option \"{name}\"")));
+            return Err(SetError::Unknown);
         };
         if value.contains('\0') {
-            return Err(ConnectionError::new(format!("{name} holds a NUL character")));
+            return Err(SetError::Nul);
         }
         match used {
             RefusedExcept(fine)
                 if !value.is_empty() && !fine.iter().any(|f| f.eq_ignore_ascii_case(&value)) =>
             {
-                Err(ConnectionError::new(format!("connection option \"{name}\" is not supported")))
+                Err(SetError::Unsupported)
             }
             Honoured => {
                 self.0.insert(name, value);

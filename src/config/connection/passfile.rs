@@ -2,7 +2,7 @@
 //!
 //! <https://www.postgresql.org/docs/current/libpq-pgpass.html>
 
-use super::super::source::Environment;
+use super::super::environment::Environment;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //!
 //! <https://www.postgresql.org/docs/current/libpq-pgservice.html>
 
-use super::super::source::Environment;
+use super::super::environment::Environment;
 use super::{ConnectionError, passfile};
 use ini::{Ini, ParseOption};
 use std::path::PathBuf;

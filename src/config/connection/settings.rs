@@ -1,9 +1,9 @@
 //! The meaning of a connection's parameters.
 
-use super::super::source::Environment;
+use super::super::environment::Environment;
 use super::parameters::{Parameters, number};
 use super::tls::TlsSettings;
-use super::{ConnectionError, Connector, passfile};
+use super::{ConnectionError, passfile};
 use postgres::config::ChannelBinding;
 use std::fmt;
 use std::net::IpAddr;
@@ -19,24 +19,6 @@ const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The name in `pg_stat_activity` when none is given.
 const APPLICATION_NAME: &str = concat!("goldenkey ", env!("CARGO_PKG_VERSION"));
-
-/// Whether and how a connection is encrypted and the server verified
-/// (<https://www.postgresql.org/docs/current/libpq-ssl.html>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SslMode {
-    /// Never encrypted.
-    Disable,
-    /// Encrypted only when the server wants it.
-    Allow,
-    /// Encrypted when the server can.
-    Prefer,
-    /// Encrypted; the server is not verified, unless there is a root certificate.
-    Require,
-    /// Encrypted, with a certificate that a trusted authority signed.
-    VerifyCa,
-    /// Likewise, and the certificate is for this host.
-    VerifyFull,
-}
 
 /// Which kind of server is acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,11 +128,6 @@ impl ConnectionSettings {
     /// where the writes are.
     pub fn for_listener(&self) -> Self {
         ConnectionSettings { target: TargetSession::ReadWrite, ..self.clone() }
-    }
-
-    /// Reads the certificates and makes what connects.
-    pub fn connector(&self) -> Result<Connector, ConnectionError> {
-        Connector::new(self)
     }
 }
 

@@ -112,7 +112,9 @@ fn a_service_comes_before_the_environment() {
 fn what_cannot_be_honoured_is_refused_without_showing_a_password() {
     for (text, part) in [
         ("postgres://u:%zz@h", "hexadecimal"),
-        ("postgres://u:p@h/d?colour=blue", "invalid connection option \"colour\""),
+        ("postgres://u:p@h/d?conect_timeout=1", "did you mean connect_timeout?"),
+        ("postgres://u:p@h/d?colour=blue", "invalid connection option of 6 letters"),
+        ("\"postgres://u:p@h/d\"", "without them"),
         ("host=h sslmode=perhaps", "invalid sslmode value: \"perhaps\""),
         ("host=h port=http", "port"),
         ("host=a,b port=1,2,3", "3 port numbers"),
@@ -130,6 +132,35 @@ fn what_cannot_be_honoured_is_refused_without_showing_a_password() {
         assert!(message.contains(part) && !message.contains("%zz"), "{message}");
     }
     assert!(!format!("{:?}", parse("postgres://u:geheim@h")).contains("geheim"));
+}
+
+#[test]
+fn no_part_of_a_password_is_taken_for_something_that_is_shown() {
+    for between in
+        ["@", "/", "?", "#", "&", "=", ":", " ", "%", ",", "[", "]", "'", "&x=", " x=", "@/", "/@?"]
+    {
+        let secret = format!("geheim{between}9wort");
+        for text in [
+            format!("postgres://u:{secret}@h/d"),
+            format!("postgres://u:9{secret}@h:5432/d?sslmode=disable"),
+            format!("postgres://h/d?user=u&password={secret}&sslmode=disable"),
+            format!("Postgres://u:{secret}@h/d?sslmode=disable"),
+            format!("\"postgres://u:{secret}@h/d\""),
+            format!("host=h password={secret} user=u"),
+            format!("host=h password='{secret}' user=u"),
+        ] {
+            let environment = Environment::from([("USER", "me")]);
+            let shown = match ConnectionSettings::parse(&text, &environment) {
+                Ok(settings) => {
+                    let connector = settings.connector();
+                    let servers = connector.map(|c| c.servers().join(" ")).unwrap_or_default();
+                    format!("{settings} {settings:?} {servers}")
+                }
+                Err(error) => error.to_string(),
+            };
+            assert!(!shown.contains("geheim") && !shown.contains("9wort"), "{text}: {shown}");
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! TLS to the server with libpq's meaning of `sslmode`.
 
-use super::super::source::Environment;
+use super::super::environment::Environment;
 use super::parameters::Parameters;
-use super::settings::SslMode;
 use super::{ConnectionError, passfile};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,6 +20,24 @@ const SYSTEM_ROOTS: [&str; 2] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 /// The application protocol that direct negotiation must offer.
 const ALPN: &[u8] = b"postgresql";
+
+/// Whether and how a connection is encrypted and the server verified
+/// (<https://www.postgresql.org/docs/current/libpq-ssl.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted only when the server wants it.
+    Allow,
+    /// Encrypted when the server can.
+    Prefer,
+    /// Encrypted; the server is not verified, unless there is a root certificate.
+    Require,
+    /// Encrypted, with a certificate that a trusted authority signed.
+    VerifyCa,
+    /// Likewise, and the certificate is for this host.
+    VerifyFull,
+}
 
 /// The trusted authorities.
 #[derive(Debug, Clone, PartialEq)]

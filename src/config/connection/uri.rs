@@ -22,6 +22,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, ConnectionError
         }
         None => text,
     };
+    if rest.split('?').next().is_some_and(|rest| rest.contains('@')) {
+        return Err(unencoded());
+    }
     let hosts_end = rest.find(['/', '?']).unwrap_or(rest.len());
     hosts(&rest[..hosts_end], &mut parameters)?;
     let (path, query) = match rest[hosts_end..].split_once('?') {
@@ -31,10 +34,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, ConnectionError
     push(&mut parameters, "dbname", path.strip_prefix('/').unwrap_or(path))?;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some((name, value)) = pair.split_once('=').filter(|(_, v)| !v.contains('=')) else {
-            let name = pair.split('=').next().unwrap_or_default();
-            return Err(ConnectionError::new(format!(
-                "URI query parameter \"{name}\" is not of the form name=value"
-            )));
+            return Err(ConnectionError::new(
+                "a parameter in the query of the URI is not of the form name=value",
+            ));
         };
         parameters.push((decode(name)?, decode(value)?));
     }
@@ -59,6 +61,9 @@ fn hosts(text: &str, parameters: &mut Vec<(String, String)>) -> Result<(), Conne
             None if port.is_empty() => "",
             None => return Err(ConnectionError::new("URI: unexpected character behind \"]\"")),
         };
+        if !decode(port)?.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(unencoded());
+        }
         names.push(name);
         ports.push(port);
     }
@@ -69,6 +74,15 @@ fn hosts(text: &str, parameters: &mut Vec<(String, String)>) -> Result<(), Conne
         push(parameters, "host", &names.join(","))?;
     }
     Ok(())
+}
+
+/// What stands where a host, a port or a database should is most likely a part of a password,
+/// which must not be shown, nor taken for a name that others may see.
+fn unencoded() -> ConnectionError {
+    ConnectionError::new(
+        "URI: user, password, host, port and database cannot be told apart: write the characters \
+         / @ : ? # [ ] % in them percent-encoded (@ is %40, / is %2F, : is %3A)",
+    )
 }
 
 /// Adds a part of the URI, unless it is empty and so left to the environment.
