@@ -50,6 +50,23 @@ impl Headers {
     }
 }
 
+/// Header fields of a response at most, those that the server adds among them.
+pub const RESPONSE_FIELDS_MAX: usize = 256;
+/// Bytes of a response's head at most.
+pub const RESPONSE_HEAD_MAX_BYTES: usize = 1 << 20;
+
+/// Whether a field of a message can have this name: it is a token (RFC 9110, section 5.6.2).
+pub fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Whether a field can have this value (RFC 9110, section 5.5): it cannot end its line, nor hold
+/// anything else that peers refuse. A function in the database may have made it.
+pub fn is_field_value(value: &str) -> bool {
+    !value.bytes().any(|b| matches!(b, 0..=0x08 | 0x0a..=0x1f | 0x7f))
+}
+
 /// A response, whole. `Content-Length`, `Date`, `Server` and `Connection` are not among
 /// its headers: the server adds them.
 #[derive(Debug, Default)]

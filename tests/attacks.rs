@@ -21,6 +21,8 @@ mod plans;
 mod remote_keys;
 #[path = "attacks/replay.rs"]
 mod replay;
+#[path = "attacks/response_settings.rs"]
+mod response_settings;
 #[path = "attacks/tokens.rs"]
 mod tokens;
 

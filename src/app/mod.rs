@@ -408,7 +408,11 @@ fn options(api: &ApiRequest, schema: &SchemaCache) -> Result<Response> {
     })
 }
 
-/// `Warning` for names that stand in the way of embedding a relation twice.
+/// Bytes of a `Warning` field at most; what would make it longer is only logged.
+const WARNING_MAX_BYTES: usize = 4 << 10;
+
+/// `Warning` for names that stand in the way of embedding a relation twice: one field, in which
+/// the warnings are a list.
 fn warn_of_deprecated_names(plan: &Plan, response: &mut Response) {
     let names = match plan {
         Plan::Read(plan) => &plan.deprecated_names,
@@ -416,6 +420,7 @@ fn warn_of_deprecated_names(plan: &Plan, response: &mut Response) {
         Plan::Call(plan) => &plan.deprecated_names,
         Plan::Describe(_) => return,
     };
+    let mut warning = String::new();
     for (target, alias) in names {
         let text = format!(
             "Embedded resource was referenced by relation name even though it has an alias. This is \
@@ -423,7 +428,13 @@ fn warn_of_deprecated_names(plan: &Plan, response: &mut Response) {
              query string filters, orders or limits."
         );
         log::warn!("{text}");
-        response.headers.push(("Warning".into(), format!("299 PostgREST \"{text}\"")));
+        if warning.len() + text.len() < WARNING_MAX_BYTES {
+            let separator = if warning.is_empty() { "" } else { ", " };
+            warning.push_str(&format!("{separator}299 PostgREST \"{text}\""));
+        }
+    }
+    if !warning.is_empty() {
+        response.headers.push(("Warning".into(), warning));
     }
 }
 

@@ -16,6 +16,7 @@ const VOCABULARY: &str = "SELECT FROM WHERE AND OR NOT AS NULL NULLIF COALESCE I
     UNKNOWN DISTINCT GROUP ORDER BY ASC DESC NULLS FIRST LAST LIMIT OFFSET CAST ANY ALL \
     count sum avg min max json_agg json_build_object text int jsonb to_jsonb to_tsvector \
     to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery current_setting true E \
+    CASE WHEN THEN ELSE END octet_length length regexp_replace \
     bigint bit varying boolean char character dec decimal double precision float integer \
     interval json national nchar numeric real smallint time with without zone timestamp varchar";
 

@@ -10,6 +10,7 @@ mod confinement;
 mod mutate;
 mod payload;
 pub mod quote;
+pub mod response_settings;
 mod select;
 mod sql;
 mod statement;

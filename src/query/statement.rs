@@ -5,7 +5,7 @@
 
 use super::body::{self, BodyEncoding, Presented, ROW};
 use super::sql::Sql;
-use super::{access, call, mutate, select};
+use super::{access, call, mutate, response_settings, select};
 use crate::plan::{
     CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan, SCALAR_COLUMN,
 };
@@ -154,10 +154,8 @@ impl<'a> Writer<'a> {
                 BodyEncoding::Text
             }
         };
-        sql.push(
-            ", NULLIF(current_setting('response.headers', true), ''), \
-             NULLIF(current_setting('response.status', true), '')",
-        );
+        sql.push(", ").push(&response_settings::HEADERS);
+        sql.push(", ").push(&response_settings::STATUS);
         if self.is_upsert() || keyed.is_some() {
             sql.push(", ");
             match keyed {

@@ -2,7 +2,7 @@
 
 use crate::config::ErrorVerbosity;
 use crate::error::Error;
-use crate::http::{Body, Response};
+use crate::http::{Body, Response, is_field_name, is_field_value};
 use serde_json::{Map, Value};
 
 /// The `Content-Type` of error bodies.
@@ -18,7 +18,7 @@ pub fn error_response(error: &Error, verbosity: ErrorVerbosity) -> Response {
     headers.push(("Proxy-Status".into(), format!("PostgREST; error={}", error.code())));
     for (name, value) in error.headers() {
         // A function names headers of its own; one that could break out is left out.
-        if is_header(name, value) {
+        if is_field_name(name) && is_field_value(value) {
             headers.push((name.clone(), value.clone()));
         }
     }
@@ -42,12 +42,4 @@ pub fn error_body(error: &Error, verbosity: ErrorVerbosity) -> Body {
     }
     body.insert("message".into(), error.message().into());
     Value::Object(body).to_string().into()
-}
-
-/// Whether a field can stand in a message (RFC 9110, section 5).
-pub fn is_header(name: &str, value: &str) -> bool {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !name.is_empty()
-        && name.bytes().all(token)
-        && !value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0))
 }

@@ -2,14 +2,15 @@
 //!
 //! <https://docs.postgrest.org/en/v16/references/transactions.html#response-headers>
 
-use super::fault::is_header;
-use crate::error::{Error, Result};
-use crate::http::Response;
+use crate::error::Result;
+use crate::http::{Response, is_field_name, is_field_value};
 use crate::query::Column;
+use crate::query::response_settings::{MAX_FIELDS, invalid_headers, invalid_status};
 use crate::transaction::Outcome;
 use serde_json::Value;
 
-/// Applies what SQL said.
+/// Applies what SQL said. The statement has refused what is not valid, while that could still
+/// undo it: see [`response_settings`](crate::query::response_settings).
 ///
 /// # Errors
 /// PGRST111 and PGRST112 when it cannot be understood.
@@ -29,31 +30,32 @@ pub fn apply(response: &mut Response, outcome: &Outcome) -> Result<()> {
 }
 
 fn parse_status(text: &str) -> Result<u16> {
-    text.trim().parse().ok().filter(|status| (100..=999).contains(status)).ok_or_else(|| {
-        Error::new(500, "PGRST112", "response.status guc must be a valid status code")
-    })
+    let status = text.trim().parse().ok().filter(|status| (200..=999).contains(status));
+    status.ok_or_else(invalid_status)
 }
 
 fn parse_headers(text: &str) -> Result<Vec<(String, String)>> {
-    let invalid = || {
-        Error::new(
-            500,
-            "PGRST111",
-            "response.headers guc must be a JSON array composed of objects with a single key and a \
-             string value",
-        )
+    let Ok(Value::Array(items)) = serde_json::from_str(text) else {
+        return Err(invalid_headers());
     };
-    let Ok(Value::Array(items)) = serde_json::from_str(text) else { return Err(invalid()) };
-    items
-        .into_iter()
-        .map(|item| match item {
-            Value::Object(object) if object.len() == 1 => match object.into_iter().next() {
-                Some((name, Value::String(value))) if is_header(&name, &value) => Ok((name, value)),
-                _ => Err(invalid()),
-            },
-            _ => Err(invalid()),
-        })
-        .collect()
+    if items.len() > MAX_FIELDS {
+        return Err(invalid_headers());
+    }
+    items.into_iter().map(|item| field(item).ok_or_else(invalid_headers)).collect()
+}
+
+/// The only member of an object, when it can be a field.
+fn field(item: Value) -> Option<(String, String)> {
+    let Value::Object(object) = item else { return None };
+    let mut members = object.into_iter();
+    match (members.next(), members.next()) {
+        (Some((name, Value::String(value))), None)
+            if is_field_name(&name) && is_field_value(&value) =>
+        {
+            Some((name, value))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +75,12 @@ mod tests {
 
     #[test]
     fn a_header_cannot_break_out_of_its_line() {
-        for bad in [r#"[{"X-A": "1\r\nX-B: 2"}]"#, r#"[{"X A": "1"}]"#, r#"[{"X-A\n": "1"}]"#] {
+        for bad in [
+            r#"[{"X-A": "1\r\nX-B: 2"}]"#,
+            r#"[{"X A": "1"}]"#,
+            r#"[{"X-A\n": "1"}]"#,
+            r#"[{"X-A": "\u007f"}]"#,
+        ] {
             assert_eq!(parse_headers(bad).unwrap_err().code(), "PGRST111", "{bad}");
         }
     }
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn a_status_has_three_digits() {
         assert_eq!(parse_status("418").unwrap(), 418);
-        for bad in ["", "tea", "-1", "99", "1000"] {
+        for bad in ["", "tea", "-1", "99", "100", "199", "1000"] {
             assert_eq!(parse_status(bad).unwrap_err().code(), "PGRST112", "{bad}");
         }
     }

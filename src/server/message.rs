@@ -1,7 +1,9 @@
 //! The bytes of a response: status line, header fields and body framing (RFC 9112).
 
 use super::SERVER_NAME;
-use crate::http::{Body, Response};
+use crate::http::{
+    Body, RESPONSE_FIELDS_MAX, RESPONSE_HEAD_MAX_BYTES, Response, is_field_name, is_field_value,
+};
 use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -15,7 +17,14 @@ const OWN_FIELDS: [&str; 6] =
 /// Bodies up to this size are put behind their head, to go out in one write.
 pub(super) const INLINE_BODY_MAX_BYTES: usize = 16 << 10;
 
-/// Writes the head of a response. `to_head` is whether it answers a `HEAD` request;
+/// What stands in a head beside the fields of the response: the status line, and up to five
+/// fields of the server's own.
+const OWN_HEAD_MAX_BYTES: usize = 1 << 10;
+/// A reason phrase longer than this is not sent.
+const REASON_MAX_BYTES: usize = 512;
+
+/// Writes the head of a response. Fields that would break it, or that go beyond what the gate
+/// carries, are left out. `to_head` is whether it answers a `HEAD` request;
 /// `connection` is the value of its `Connection` field, when it has one.
 pub(super) fn write_head(
     out: &mut Vec<u8>,
@@ -26,13 +35,21 @@ pub(super) fn write_head(
     let own_reason = response.reason.as_deref().filter(|r| is_reason_phrase(r));
     let reason = own_reason
         .unwrap_or_else(|| tiny_http::StatusCode(response.status).default_reason_phrase());
+    // An interim status would leave the client waiting for the final one.
+    let status = Some(response.status).filter(|s| (200..=999).contains(s)).unwrap_or(500);
     // Writing to a Vec cannot fail, here and below.
-    let _ = write!(out, "HTTP/1.1 {} {reason}\r\nServer: {SERVER_NAME}\r\nDate: ", response.status);
+    let _ = write!(out, "HTTP/1.1 {status} {reason}\r\nServer: {SERVER_NAME}\r\nDate: ");
     write_date(out);
     out.extend_from_slice(b"\r\n");
+    let (mut fields_left, mut bytes_left) =
+        (RESPONSE_FIELDS_MAX - OWN_FIELDS.len(), RESPONSE_HEAD_MAX_BYTES - OWN_HEAD_MAX_BYTES);
     for (name, value) in &response.headers {
-        if is_field_name(name) && !is_own_field(name) && is_field_value(value) {
+        let bytes = name.len() + value.len() + 4;
+        let fits = fields_left > 0 && bytes <= bytes_left;
+        if fits && is_field_name(name) && !is_own_field(name) && is_field_value(value) {
             let _ = write!(out, "{name}: {value}\r\n");
+            fields_left -= 1;
+            bytes_left -= bytes;
         }
     }
     if let Some(value) = connection {
@@ -78,20 +95,9 @@ fn is_own_field(name: &str) -> bool {
     OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// Whether the name is a token (RFC 9110, section 5.6.2).
-pub(super) fn is_field_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-}
-
-/// Whether the value cannot end its line; a function in the database may have made it.
-fn is_field_value(value: &str) -> bool {
-    !value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0))
-}
-
 /// Whether a reason phrase fits on the status line (RFC 9112, section 4).
 fn is_reason_phrase(reason: &str) -> bool {
-    !reason.chars().any(|c| c.is_control() && c != '\t')
+    reason.len() <= REASON_MAX_BYTES && !reason.chars().any(|c| c.is_control() && c != '\t')
 }
 
 /// Writes the current date; it is formatted once a second and thread.
@@ -164,6 +170,8 @@ mod tests {
         let mut response = response(200, "");
         for (name, value) in [
             ("X-Split", "a\r\nSet-Cookie: b"),
+            ("X-Delete", "a\x7f"),
+            ("X-Bell", "a\x07"),
             ("X Space", "a"),
             ("Transfer-Encoding", "chunked"),
             ("X-Good", "ä"),
@@ -172,8 +180,25 @@ mod tests {
         }
         let head = head(&response, false);
         assert!(head.contains("X-Good: ä\r\n"), "{head}");
-        for left_out in ["Split", "Cookie", "Space", "Transfer-Encoding"] {
+        for left_out in ["Split", "Cookie", "Delete", "Bell", "Space", "Transfer-Encoding"] {
             assert!(!head.contains(left_out), "{head}");
         }
+    }
+
+    #[test]
+    fn a_head_is_never_more_than_the_gate_carries() {
+        let mut response = response(200, "");
+        response.headers.push((Cow::Borrowed("X-Vast"), "v".repeat(RESPONSE_HEAD_MAX_BYTES)));
+        for number in 0..2 * RESPONSE_FIELDS_MAX {
+            response.headers.push((format!("X-{number}").into(), "v".repeat(2 << 10)));
+        }
+        let head = head(&response, false);
+        assert!(head.len() < RESPONSE_HEAD_MAX_BYTES && !head.contains("X-Vast"));
+        assert!(head.lines().count() <= RESPONSE_FIELDS_MAX && head.contains("X-200: "));
+    }
+
+    #[test]
+    fn an_interim_status_is_no_answer() {
+        assert!(head(&response(100, ""), false).starts_with("HTTP/1.1 500 "));
     }
 }

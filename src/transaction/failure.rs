@@ -4,6 +4,7 @@
 //! <https://docs.postgrest.org/en/v16/references/errors.html>.
 
 use crate::error::Error;
+use crate::query::response_settings;
 use postgres::error::DbError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -89,6 +90,9 @@ pub fn error_of(error: &DbError, authenticated: bool) -> Error {
     if code == "PGRST" {
         return custom_response(error);
     }
+    if let Some(refusal) = response_settings::refusal(code, error.message()) {
+        return refusal;
+    }
     let status = status_of(code, error.message(), authenticated);
     let mut answer = Error::new(status, code.to_owned(), error.message());
     if let Some(detail) = error.detail() {
@@ -112,7 +116,7 @@ fn at_once(answer: Error) -> Error {
 fn status_of(code: &str, message: &str, authenticated: bool) -> u16 {
     if let Some(status) = code.strip_prefix("PT") {
         // Anything else that a function raises as PTxyz is its own fault.
-        return status.parse().ok().filter(|s| (100..=999).contains(s)).unwrap_or(500);
+        return status.parse().ok().filter(|s| (200..=999).contains(s)).unwrap_or(500);
     }
     match code {
         "23503" | "23505" => 409,
@@ -178,7 +182,7 @@ fn custom_response(error: &DbError) -> Error {
     };
     let parsed = serde_json::from_str::<CustomDetail>(detail)
         .ok()
-        .filter(|d| (100..=999).contains(&d.status));
+        .filter(|d| (200..=999).contains(&d.status));
     let Some(parsed) = parsed else {
         return malformed(format!("Invalid JSON value for DETAIL: '{detail}'")).hint(detail_hint);
     };

@@ -4,12 +4,8 @@
 //! Only this process writes to a private connection, so what is not expected here is a fault
 //! of the connection, not something to make the best of.
 
+use crate::http::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_MAX_BYTES};
 use memchr::memmem;
-
-/// Fields of a worker's response at most.
-const FIELDS_MAX: usize = 256;
-/// A head beyond this is not one of ours.
-const HEAD_MAX_BYTES: usize = 1 << 20;
 
 /// The head of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +27,9 @@ impl ResponseHead {
     /// whether the request was `HEAD`.
     pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<ResponseHead>, Broken> {
         let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
-            return if bytes.len() < HEAD_MAX_BYTES { Ok(None) } else { Err(Broken) };
+            return if bytes.len() < RESPONSE_HEAD_MAX_BYTES { Ok(None) } else { Err(Broken) };
         };
-        let mut storage = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut storage = [httparse::EMPTY_HEADER; RESPONSE_FIELDS_MAX];
         let mut response = httparse::Response::new(&mut storage);
         response.parse(&bytes[..end + 4]).map_err(|_| Broken)?;
         let status = response.code.ok_or(Broken)?;
