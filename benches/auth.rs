@@ -5,16 +5,21 @@
 use aws_lc_rs::{hmac, signature};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use goldenkey::auth::{Authenticator, KeyKind, Settings, SigningKey, keygen};
 use goldenkey::http::Headers;
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 
+mod brief;
+
 const SECRET: &[u8] = b"a secret for benches, which has more than 32 bytes";
 const NOW: i64 = 1_700_000_000;
 const DIFFERENT_TOKENS: usize = 100_000;
 const CACHED_TOKENS: usize = 1_000;
+const CROWD: &str = "100,000 tokens";
+const CROWD_UNCACHED: &str = "no cache";
+const CROWD_CACHED: &str = "cache of 1,000";
 
 fn claims(number: usize) -> Map<String, Value> {
     let claims = json!({
@@ -124,8 +129,8 @@ fn crowd(c: &mut Criterion) {
     let tokens: Vec<Headers> = (0..DIFFERENT_TOKENS)
         .map(|i| headers(&goldenkey::auth::sign(SECRET, &claims(i)).expect("the secret signs")))
         .collect();
-    let mut group = c.benchmark_group("100,000 tokens");
-    for (name, entries) in [("no cache", 0), ("cache of 1,000", CACHED_TOKENS)] {
+    let mut group = c.benchmark_group(CROWD);
+    for (name, entries) in [(CROWD_UNCACHED, 0), (CROWD_CACHED, CACHED_TOKENS)] {
         let authenticator = authenticator(SECRET, entries);
         let mut next = tokens.iter().cycle();
         group.bench_function(name, |b| {
@@ -135,5 +140,38 @@ fn crowd(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hs256, public_keys, crowd);
-criterion_main!(benches);
+/// The kinds of token, and the floor that each stands on.
+const KINDS: [(&str, &str); 4] = [
+    ("hs256", "floor: HMAC and JSON parse"),
+    ("rs256", "floor: signature"),
+    ("es256", "floor: signature"),
+    ("eddsa", "floor: signature"),
+];
+
+/// Prints what was measured as a table.
+fn summary() {
+    let micros = |group: &str, name: &str| match brief::nanoseconds(group, name) {
+        Some(nanoseconds) => format!("{:.2}", nanoseconds / 1e3),
+        None => "–".to_owned(),
+    };
+    println!("\nWhat a token costs, in µs:\n");
+    println!("| token | from the cache | from scratch | its floor: signature |");
+    println!("| --- | ---: | ---: | ---: |");
+    for (kind, floor) in KINDS {
+        let (cached, scratch) = (micros(kind, "cached"), micros(kind, "from scratch"));
+        println!("| {kind} | {cached} | {scratch} | {} |", micros(kind, floor));
+    }
+    let (without, with) = (micros(CROWD, CROWD_UNCACHED), micros(CROWD, CROWD_CACHED));
+    println!(
+        "\n{CROWD} in turn, hs256: {without} with {CROWD_UNCACHED}, {with} with a {CROWD_CACHED}\n"
+    );
+}
+
+fn main() {
+    let mut criterion = brief::criterion();
+    hs256(&mut criterion);
+    public_keys(&mut criterion);
+    crowd(&mut criterion);
+    criterion.final_summary();
+    summary();
+}

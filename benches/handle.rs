@@ -15,6 +15,8 @@ use std::hint::black_box;
 use support::cluster::Cluster;
 use support::jwt;
 
+mod brief;
+
 const FIXTURE: &str = "
     create schema api;
     create table api.authors (id int primary key, name text not null, country text);
@@ -153,5 +155,5 @@ fn benches(criterion: &mut Criterion) {
     handling(criterion, &app, &token, &uri);
 }
 
-criterion_group!(handle, benches);
+criterion_group!(name = handle; config = brief::criterion(); targets = benches);
 criterion_main!(handle);

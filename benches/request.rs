@@ -9,6 +9,8 @@ use goldenkey::request::{ApiRequest, Parameters, Query, Settings, cookies_json, 
 use std::fmt::Write;
 use std::hint::black_box;
 
+mod brief;
+
 const PLAIN: &str = "select=id,title,price&id=eq.42";
 const EMBEDS: &str = "select=id,name,books!inner(id,title,details->>rating,\
      publishers(name,city,events(kind,starts_at)))&books.price=gte.8.00&books.title=like.The*\
@@ -101,5 +103,5 @@ fn body(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, read, body);
+criterion_group!(name = benches; config = brief::criterion(); targets = read, body);
 criterion_main!(benches);

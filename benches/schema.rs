@@ -13,6 +13,8 @@ use goldenkey::schema::{
 use std::collections::HashMap;
 use std::hint::black_box;
 
+mod brief;
+
 /// A schema of so many tables, all of which refer to the first.
 fn schema_of(tables: usize) -> SchemaCache {
     let name = |i: usize| QualifiedName::new("app", format!("table_{i}"));
@@ -133,5 +135,5 @@ fn resolution(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, lookup, resolution);
+criterion_group!(name = benches; config = brief::criterion(); targets = lookup, resolution);
 criterion_main!(benches);

@@ -20,7 +20,9 @@ fn sessions_begin_without_it_unless_somebody_wants_it() {
     assert_eq!(jit_of(&settings.clone().set("db-jit", true)), "\"on\"");
     let wanted = format!("{}?options=-c%20jit%3Don", database.uri());
     assert_eq!(jit_of(&settings.clone().set("db-uri", wanted)), "\"on\"");
-    database.sql("do $$ begin execute format('alter database %I set jit = on', \
-                  current_database()); end $$");
+    database.sql(
+        "do $$ begin execute format('alter database %I set jit = on', \
+                  current_database()); end $$",
+    );
     assert_eq!(jit_of(&settings), "\"on\"");
 }
