@@ -100,7 +100,7 @@ fn the_example_is_a_configuration_that_changes_nothing() {
 }
 
 #[test]
-fn the_configuration_is_dumped_with_its_defaults_and_without_its_secrets() {
+fn the_configuration_is_dumped_with_its_defaults_and_without_its_secrets_when_asked() {
     let path = configuration(&format!(
         "db-uri = \"postgres://me:hunter22@db.example.com/shop\"\n\
          db-config = false\n\
@@ -114,7 +114,62 @@ fn the_configuration_is_dumped_with_its_defaults_and_without_its_secrets() {
         assert!(dumped.stdout.lines().any(|l| l == line), "{line} is not in {}", dumped.stdout);
     }
     for secret in [jwt::SECRET, "hunter22"] {
-        assert!(!dumped.stdout.contains(secret), "{}", dumped.stdout);
+        assert!(dumped.stdout.contains(secret), "{}", dumped.stdout);
+    }
+    let hidden = run(&["--dump-config", "--hide-secrets", &path]);
+    for secret in [jwt::SECRET, "hunter22"] {
+        assert!(!hidden.stdout.contains(secret), "{}", hidden.stdout);
+    }
+}
+
+#[test]
+fn a_dump_is_a_configuration_file_that_dumps_the_same() {
+    let secret = janitor::new_folder("cli").join("secret");
+    fs::write(&secret, [0xe9; 40]).expect("the folder is ours");
+    let path = configuration(&format!(
+        "db-uri = \"postgres://me:hun%24ter%22@db.example.com/shop\"\n\
+         db-config = false\n\
+         jwt-secret = \"@{}\"\n\
+         jwt-role-claim-key = \"$$.user['role']\"\n\
+         app.settings.colour = \"b\\\"lue $$ # \\\\ \"\n",
+        secret.display()
+    ));
+    let first = run(&["--dump-config", &path]);
+    assert!(first.success, "{}", first.stderr);
+    let again = run(&["--dump-config", &configuration(&first.stdout)]);
+    assert_eq!((again.stdout, again.stderr.as_str()), (first.stdout, ""));
+}
+
+#[test]
+fn a_value_may_be_read_from_standard_input() {
+    let path = configuration("db-uri = \"@/dev/stdin\"\ndb-config = false\n");
+    let mut child = command(&["--dump-config", &path])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary under test can be run");
+    let mut input = child.stdin.take().expect("it is piped");
+    input.write_all(b"postgres://me@piped.example.com/shop\n").expect("it is read");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("db-uri = \"postgres://me@piped.example.com/shop\""), "{text}");
+}
+
+#[test]
+fn a_secret_that_is_plainly_something_else_stops_the_start() {
+    for (secret, meant) in [
+        ("https://idp.example.com/.well-known/jwks.json", "jwt-jwks-url"),
+        ("/etc/goldenkey/jwt-secret-of-this-server", "write @ before the path"),
+        (r#"[{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qz\"}]"#, "array of keys"),
+        (r#"{\"keys\": {\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qz\"}}"#, "array of JWKs"),
+    ] {
+        let path = configuration(&format!("jwt-secret = \"{secret}\"\n"));
+        for args in [&[path.as_str()][..], &["--dump-schema", &path]] {
+            let outcome = run(args);
+            assert!(!outcome.success && outcome.stderr.contains(meant), "{}", outcome.stderr);
+            assert!(!outcome.stderr.contains("AyM1SysP"), "{}", outcome.stderr);
+        }
     }
 }
 

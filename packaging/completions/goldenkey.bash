@@ -32,7 +32,7 @@ _goldenkey() {
 
     case "${cmd}" in
         goldenkey)
-            opts="-e -v -h --dump-config --dump-schema --example --ready --version --help tutorial token keygen"
+            opts="-e -v -h --dump-config --hide-secrets --dump-schema --example --ready --version --help tutorial token keygen"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_goldenkey_global_optspecs
-    string join \n dump-config dump-schema e/example ready v/version h/help
+    string join \n dump-config hide-secrets dump-schema e/example ready v/version h/help
 end
 
 function __fish_goldenkey_needs_command
@@ -24,7 +24,8 @@ function __fish_goldenkey_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c goldenkey -n "__fish_goldenkey_needs_command" -l dump-config -d 'Print the configuration in force and exit'
+complete -c goldenkey -n "__fish_goldenkey_needs_command" -l dump-config -d 'Print the configuration in force, with its secrets, and exit'
+complete -c goldenkey -n "__fish_goldenkey_needs_command" -l hide-secrets -d 'Leave the secrets out of --dump-config'
 complete -c goldenkey -n "__fish_goldenkey_needs_command" -l dump-schema -d 'Print the schema cache as JSON and exit'
 complete -c goldenkey -n "__fish_goldenkey_needs_command" -s e -l example -d 'Print a commented configuration file and exit'
 complete -c goldenkey -n "__fish_goldenkey_needs_command" -l ready -d 'Ask the admin server whether it is ready; exit 0 if so, else 1'
@@ -44,6 +45,6 @@ complete -c goldenkey -n "__fish_goldenkey_using_subcommand token" -l key -d 'Si
 complete -c goldenkey -n "__fish_goldenkey_using_subcommand token" -l algorithm -d 'The algorithm, such as PS256, where the key leaves a choice' -r
 complete -c goldenkey -n "__fish_goldenkey_using_subcommand token" -l inspect -d 'Show what TOKEN says and whether CONFIG accepts it; - reads it from input' -r
 complete -c goldenkey -n "__fish_goldenkey_using_subcommand token" -s h -l help -d 'Print help'
-complete -c goldenkey -n "__fish_goldenkey_using_subcommand keygen" -l kind -d 'secret, rsa, ec (P-256), p384 or ed25519, as a JWK' -r
+complete -c goldenkey -n "__fish_goldenkey_using_subcommand keygen" -l kind -d 'secret, rsa, ec (P-256), p384, p521 or ed25519, as a JWK' -r
 complete -c goldenkey -n "__fish_goldenkey_using_subcommand keygen" -l kid -d 'The key\'s identifier [default: the thumbprint of its public part]' -r
 complete -c goldenkey -n "__fish_goldenkey_using_subcommand keygen" -s h -l help -d 'Print help'

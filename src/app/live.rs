@@ -3,7 +3,7 @@
 use super::revocations::Revocations;
 use crate::auth::{self, Authenticator, CacheCounters, FetchedKeys, KeyError, ServerEncoding};
 use crate::config::connection::SessionDefaults;
-use crate::config::{Config, OpenApiMode, TxEnd};
+use crate::config::{Config, OpenApiMode, TxEnd, read_input};
 use crate::plan;
 use crate::query::Sql;
 use crate::request;
@@ -11,6 +11,7 @@ use crate::response::{Cors, openapi};
 use crate::schema::{RoleSettings, SchemaCache};
 use crate::transaction::PreludeSettings;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What requests are answered with: immutable, and swapped whole.
@@ -38,6 +39,8 @@ pub struct Live {
     pub openapi: openapi::Settings,
     /// The name of `db-root-spec`, as requests know it.
     root_spec: Option<String>,
+    /// What there is to say about keys and paths, for the operator.
+    warnings: Arc<[String]>,
     /// The search path of each exposed schema.
     search_paths: HashMap<String, String>,
 }
@@ -62,7 +65,8 @@ impl Live {
     /// When a key or path of the authentication settings cannot be used.
     pub fn new(config: Config, lasting: &Lasting) -> Result<(Self, Vec<String>), KeyError> {
         let (authenticator, warnings) = Authenticator::new(auth_settings(&config, lasting)?)?;
-        Ok((Self::with(config, lasting, Arc::new(authenticator), None), warnings))
+        let live = Self::with(config, lasting, Arc::new(authenticator), None);
+        Ok((Live { warnings: warnings.as_slice().into(), ..live }, warnings))
     }
 
     /// Prepares a configuration to take the place of this one. What does not change stays:
@@ -78,12 +82,13 @@ impl Live {
     ) -> Result<(Self, Vec<String>), KeyError> {
         // What `jwt-issuers` names is a file, which may have changed.
         if config == *self.config && config.jwt_issuers.is_none() {
-            return Ok((self.clone(), Vec::new()));
+            return Ok((self.clone(), self.warnings.to_vec()));
         }
         let settings = auth_settings(&config, lasting)?;
         let (authenticator, warnings) = Authenticator::new(settings)?;
         let live = Self::with(config, lasting, Arc::new(authenticator), self.schema.clone());
-        Ok((Live { role_settings: self.role_settings.clone(), ..live }, warnings))
+        let role_settings = self.role_settings.clone();
+        Ok((Live { role_settings, warnings: warnings.as_slice().into(), ..live }, warnings))
     }
 
     fn with(
@@ -102,6 +107,7 @@ impl Live {
             authenticator,
             schema,
             role_settings: None,
+            warnings: Arc::default(),
             lasting: lasting.clone(),
             plan_settings: plan::Settings {
                 max_rows: config.db_max_rows,
@@ -191,6 +197,9 @@ fn auth_settings(config: &Config, lasting: &Lasting) -> Result<auth::Settings, K
 }
 
 fn read_file(path: &str) -> Result<String, KeyError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| KeyError::new(format!("jwt-issuers: cannot read {path}: {error}")))
+    let failed = |error: &dyn std::fmt::Display| {
+        KeyError::new(format!("jwt-issuers: cannot read {path}: {error}"))
+    };
+    let bytes = read_input(Path::new(path)).map_err(|error| failed(&error))?;
+    String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8"))
 }

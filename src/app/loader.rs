@@ -3,11 +3,12 @@
 //! worked. When to load is the supervisor's business.
 
 use super::App;
+use super::configuration::{Configurations, Fresh};
 use super::failure::{LoadError, StartError};
 use super::live::{Lasting, Live};
 use super::reloads::Wanted;
 use crate::config::connection::{ConnectionSettings, Connector};
-use crate::config::{Config, Environment, LogLevel, Source, read_in_database};
+use crate::config::{Config, Environment, LogLevel};
 use crate::observe::{Event, Observer};
 use crate::pool::{self, Pool};
 use crate::schema::{ExposedSchema, LoadOptions, RoleSettings, SchemaCache};
@@ -15,7 +16,7 @@ use postgres::Client;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,17 +29,15 @@ const CATCH_UP_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Where configurations come from, and where they go.
 pub struct Loader {
-    path: Option<PathBuf>,
-    environment: Environment,
+    configurations: Configurations,
     lasting: Lasting,
-    /// The changed settings that wait for a restart, as they were told last.
-    told_fixed: Mutex<Vec<&'static str>>,
 }
 
 impl Loader {
     /// A loader of the file, when there is one, and the environment.
     pub fn new(path: Option<PathBuf>, environment: Environment) -> Self {
-        Self { path, environment, lasting: Lasting::default(), told_fixed: Mutex::default() }
+        let configurations = Configurations::new(path, environment);
+        Self { configurations, lasting: Lasting::default() }
     }
 
     /// What outlives reloads.
@@ -51,9 +50,9 @@ impl Loader {
     /// # Errors
     /// When a value cannot be used.
     pub fn config(&self) -> Result<(Config, Vec<String>), StartError> {
-        let (config, warnings) =
-            Config::load(self.path.as_deref(), &self.environment, &[]).map_err(StartError::new)?;
-        Ok((config, warnings.iter().map(ToString::to_string).collect()))
+        let fresh = self.configurations.read().map_err(StartError::new)?;
+        let (config, _, warnings) = fresh.into_parts();
+        Ok((config, warnings))
     }
 
     /// An application without a schema cache, which answers 503 until [`Loader::load`] has
@@ -71,7 +70,8 @@ impl Loader {
     /// When a setting cannot be used.
     pub fn start_observed(&self, observer: Arc<Observer>) -> Result<App, StartError> {
         let (config, warnings) = self.config()?;
-        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        self.configurations.tell(warnings);
+        self.configurations.accept(config.clone());
         let connector = self.connector(&config, ConnectionSettings::connector)?;
         let pool = Pool::new(
             connector,
@@ -84,7 +84,7 @@ impl Loader {
             observer,
         );
         let (live, warnings) = Live::new(config, &self.lasting).map_err(StartError::new)?;
-        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        self.configurations.tell(warnings);
         Ok(App::new(live, pool))
     }
 
@@ -103,7 +103,7 @@ impl Loader {
             &ConnectionSettings,
         ) -> Result<Connector, crate::config::connection::ConnectionError>,
     ) -> Result<Connector, StartError> {
-        ConnectionSettings::parse(&config.db_uri, &self.environment)
+        ConnectionSettings::parse(&config.db_uri, &self.configurations.environment)
             .and_then(|settings| of(&settings))
             .map_err(|error| StartError::new(format_args!("db-uri: {error}")))
     }
@@ -193,16 +193,19 @@ impl Loader {
         client: Option<&mut Client>,
     ) -> Result<(), LoadError> {
         let running = app.live();
+        if wanted.config && running.schema.is_some() {
+            self.configurations.tell_again();
+        }
         let Some(client) = client else {
-            let config = self.config().map(|(config, _)| config);
-            let live = self.succeed(app, &running, config.map_err(|error| error.to_string()));
+            let live = self.succeed(app, &running, self.configurations.read());
             self.forget_revocations_without_source(&live);
             app.swap(live);
             return Ok(());
         };
         let mut live = if wanted.config || (wanted.schema && running.config.db_config) {
-            let config = self.config_with_database(client, &running)?;
-            self.succeed(app, &running, config)
+            let starting = running.schema.is_none();
+            let fresh = self.configurations.read_with_database(client, starting)?;
+            self.succeed(app, &running, fresh)
         } else {
             Live::clone(&running)
         };
@@ -250,16 +253,20 @@ impl Loader {
 
     /// What takes the place of the running configuration: the new one, or the running one
     /// itself when the new one cannot be used.
-    fn succeed(&self, app: &App, running: &Live, config: Result<Config, String>) -> Live {
+    fn succeed(&self, app: &App, running: &Live, fresh: Result<Fresh, String>) -> Live {
         let observer = app.observer();
-        let succeeded = config.and_then(|mut config| {
+        let succeeded = fresh.and_then(|fresh| {
+            let (mut config, alone, warnings) = fresh.into_parts();
+            self.configurations.tell(warnings);
             let fixed = config.keep_fixed(&running.config);
-            self.tell_fixed(observer, fixed);
-            running.succeeded_by(config, &self.lasting).map_err(|error| error.to_string())
+            self.configurations.tell_fixed(observer, fixed);
+            let succeeded = running.succeeded_by(config, &self.lasting);
+            succeeded.map(|succeeded| (succeeded, alone)).map_err(|error| error.to_string())
         });
         match succeeded {
-            Ok((live, warnings)) => {
-                warnings.iter().for_each(|warning| log::warn!("{warning}"));
+            Ok(((live, warnings), alone)) => {
+                self.configurations.accept(alone);
+                self.configurations.tell(warnings);
                 observer.observe(&Event::ConfigReloaded);
                 set_log_level(observer, running.config.log_level, live.config.log_level);
                 live
@@ -269,50 +276,6 @@ impl Loader {
                 running.clone()
             }
         }
-    }
-
-    /// Tells which settings wait for a restart, unless they do so since an earlier load.
-    fn tell_fixed(&self, observer: &Observer, fixed: Vec<&'static str>) {
-        let mut told = self.told_fixed.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in fixed.iter().filter(|name| !told.contains(name)) {
-            observer.observe(&Event::ConfigNeedsRestart(name));
-        }
-        *told = fixed;
-    }
-
-    /// The configuration with what the database adds. At the start, what cannot be read or
-    /// used there is left out; later it keeps the running configuration in force.
-    fn config_with_database(
-        &self,
-        client: &mut Client,
-        running: &Live,
-    ) -> Result<Result<Config, String>, LoadError> {
-        let config = match self.config() {
-            Ok((config, _)) => config,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        if !config.db_config {
-            return Ok(Ok(config));
-        }
-        let with_rows = match read_in_database(client, config.db_pre_config.as_ref()) {
-            Ok(rows) => Config::load(self.path.as_deref(), &self.environment, &rows)
-                .map(|(config, _)| config)
-                .map_err(|error| (error.source() == Source::Database, error.to_string())),
-            Err(error) => {
-                let error = LoadError::reading(error);
-                if error.is_loss() {
-                    return Err(error);
-                }
-                Err((true, format!("the settings in the database could not be read: {error}")))
-            }
-        };
-        Ok(match with_rows {
-            Err((true, error)) if running.schema.is_none() => {
-                log::error!("settings in the database are passed over: {error}");
-                Ok(config)
-            }
-            other => other.map_err(|(_, error)| error),
-        })
     }
 }
 

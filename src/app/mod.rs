@@ -5,6 +5,7 @@
 //! that it began with.
 
 mod backoff;
+mod configuration;
 mod failure;
 mod live;
 mod loader;

@@ -107,7 +107,7 @@ impl Supervisor {
         // A configuration that takes nothing from the database need not wait for it.
         if wanted.config && !self.loader.needs_database(&self.app) {
             self.loader.reload(&self.app, Wanted::CONFIG, None)?;
-            wanted.config = false;
+            (wanted.config, wanted.revocations) = (false, false);
             if wanted.is_empty() && !self.app.reloads().is_database_lost() {
                 self.loader.reload_role_settings(&self.app);
             }

@@ -62,6 +62,9 @@ impl Key {
 
     /// A key from its JWK (RFC 7517), which messages call `name`.
     pub fn from_jwk(value: &Value, name: &str) -> Result<Self, Unusable> {
+        if let Some(reason) = missing_member(value) {
+            return Err(Unusable::Malformed(reason));
+        }
         let jwk: Jwk = serde_json::from_value(value.clone())
             .map_err(|error| Unusable::Malformed(error.to_string()))?;
         let common = &jwk.common;
@@ -213,6 +216,22 @@ fn member_bytes(member: &str, text: &str) -> Result<Vec<u8>, Unusable> {
         .map_err(|_| Unusable::Malformed(format!("its \"{member}\" is no base64url")))
 }
 
+/// Which member a JWK lacks (RFC 7518, section 6; RFC 8037, section 2).
+fn missing_member(value: &Value) -> Option<String> {
+    let needed: &[&str] = match value["kty"].as_str() {
+        None => &["kty"],
+        Some("oct") => &["k"],
+        Some("RSA") => &["n", "e"],
+        Some("EC") => &["crv", "x", "y"],
+        Some("OKP") => &["crv", "x"],
+        Some(_) => &[],
+    };
+    let missing = needed.iter().find(|name| !value[**name].is_string())?;
+    let problem = if value[*missing].is_null() { "missing" } else { "no text" };
+    let hint = if value["x5c"].is_array() { "; a certificate in \"x5c\" is not read" } else { "" };
+    Some(format!("its {missing:?} is {problem}{hint}"))
+}
+
 /// Tells a key of a kind that is not supported from JSON that is no key.
 fn other_type(value: &Value) -> Unusable {
     let has = |names: &[&str]| names.iter().all(|name| value[*name].is_string());
@@ -224,6 +243,6 @@ fn other_type(value: &Value) -> Unusable {
         Some("EC" | "OKP" | "RSA" | "oct") => {
             Unusable::Malformed("a member is missing or of the wrong type".to_owned())
         }
-        _ => Unusable::Malformed("its \"kty\" is missing or unknown".to_owned()),
+        _ => Unusable::Malformed("its \"kty\" is unknown".to_owned()),
     }
 }

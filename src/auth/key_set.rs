@@ -3,6 +3,7 @@
 use super::KeyError;
 use super::algorithm::Algorithm;
 use super::key::{Key, Unusable};
+use super::mistaken;
 use super::refusal::Refusal;
 use super::token::{Header, MAX_SIGNATURE_BYTES, Token};
 use serde_json::Value;
@@ -23,15 +24,14 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// When a secret is too short or a PEM file, or no key is left.
+    /// When a secret is too short or plainly something else, or no key is left.
     pub fn from_secret(secret: &[u8]) -> Result<(Self, Vec<String>), KeyError> {
-        // As a plain secret it would let all who know a public key sign tokens.
-        if secret.trim_ascii_start().starts_with(b"-----BEGIN ") {
-            return Err(KeyError::new("jwt-secret is a PEM file, but should be a secret or a JWK"));
+        // As a plain secret it would be one that others know.
+        if let Some(reason) = mistaken::reason(secret) {
+            return Err(KeyError::new(format!("jwt-secret: {reason}")));
         }
         match serde_json::from_slice::<Value>(secret) {
-            Ok(value) if value["keys"].is_array() => Self::from_jwks(&value, |_| true),
-            Ok(value) if value.is_object() => Self::from_jwk_or_text(&value, secret),
+            Ok(value) if value.is_object() => Self::from_json(&value),
             _ => Ok((KeySet { keys: vec![Key::from_secret(secret)?] }, Vec::new())),
         }
     }
@@ -100,22 +100,6 @@ impl KeySet {
             "{count} keys may be used with {algorithm}: a token without a \"kid\" is tried with \
              the first {MAX_KEYS_TRIED} of them only"
         ))
-    }
-
-    fn from_jwk_or_text(value: &Value, text: &[u8]) -> Result<(Self, Vec<String>), KeyError> {
-        let name = jwk_name(value, 1);
-        match Key::from_jwk(value, &name) {
-            Ok(key) => Ok((KeySet { keys: vec![key] }, Vec::new())),
-            Err(unusable @ Unusable::Unsupported(_)) => Err(cannot_be_used(&name, &unusable)),
-            // As PostgREST does; the warning is for those who meant a key.
-            Err(Unusable::Malformed(reason)) => {
-                let warning = format!(
-                    "it looks like a JWK, but cannot be read as one ({reason}), \
-                     and is taken for a plain secret"
-                );
-                Ok((KeySet { keys: vec![Key::from_secret(text)?] }, vec![warning]))
-            }
-        }
     }
 
     /// The keys that a token with this header may be signed with: those with its `kid`, or
@@ -234,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_no_key_is_a_secret_with_a_warning() {
+    fn json_that_is_no_key_is_refused() {
         let ec = public(KeyKind::P256);
         for jwk in [
             without(public(KeyKind::Rsa), "e"),
@@ -243,11 +227,7 @@ mod tests {
             with(ec, "y", 7),
             json!({"some": "json", "that is": "no key at all"}),
         ] {
-            assert!(complaint(&jwk).contains("plain secret"), "{}", complaint(&jwk));
-        }
-        for text in ["[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]", "\"a JSON text of 32 characters....\""]
-        {
-            assert!(KeySet::from_secret(text.as_bytes()).unwrap().1.is_empty());
+            assert!(KeySet::from_secret(jwk.to_string().as_bytes()).is_err(), "{jwk}");
         }
     }
 

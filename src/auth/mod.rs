@@ -22,6 +22,7 @@ mod json;
 mod key;
 mod key_set;
 mod keygen;
+mod mistaken;
 mod name_length;
 mod refusal;
 mod remote;

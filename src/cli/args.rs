@@ -5,6 +5,7 @@
 
 use super::{token, tutorial};
 use crate::auth::KeyKind;
+use crate::config::Secrets;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub enum Command {
     /// Serve requests until a signal ends it.
     Serve { config: Option<PathBuf> },
     /// Print the configuration in force.
-    DumpConfig { config: Option<PathBuf> },
+    DumpConfig { config: Option<PathBuf>, secrets: Secrets },
     /// Print the schema cache as JSON.
     DumpSchema { config: Option<PathBuf> },
     /// Print a commented configuration file.
@@ -53,7 +54,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         None => {
             let config = matches.remove_one("config");
             if matches.get_flag("dump-config") {
-                Command::DumpConfig { config }
+                let hidden = matches.get_flag("hide-secrets");
+                let secrets = if hidden { Secrets::Hidden } else { Secrets::Shown };
+                Command::DumpConfig { config, secrets }
             } else if matches.get_flag("dump-schema") {
                 Command::DumpSchema { config }
             } else if matches.get_flag("example") {
@@ -81,7 +84,9 @@ pub fn definition() -> clap::Command {
         .args_conflicts_with_subcommands(true)
         .arg(config_arg())
         .args([
-            flag("dump-config", "Print the configuration in force and exit"),
+            flag("dump-config", "Print the configuration in force, with its secrets, and exit"),
+            flag("hide-secrets", "Leave the secrets out of --dump-config")
+                .requires("dump-config"),
             flag("dump-schema", "Print the schema cache as JSON and exit"),
             flag("example", "Print a commented configuration file and exit").short('e'),
             flag("ready", "Ask the admin server whether it is ready; exit 0 if so, else 1"),
@@ -270,11 +275,15 @@ mod tests {
     fn the_flags_of_postgrest_stand_before_or_after_the_file() {
         let config = Some(PathBuf::from("a.conf"));
         for line in ["goldenkey --dump-config a.conf", "goldenkey a.conf --dump-config"] {
-            assert_eq!(parsed(line), Command::DumpConfig { config: config.clone() });
+            let secrets = Secrets::Shown;
+            assert_eq!(parsed(line), Command::DumpConfig { config: config.clone(), secrets });
         }
         assert_eq!(parsed("goldenkey --dump-schema a.conf"), Command::DumpSchema { config });
         assert_eq!(parsed("goldenkey -e"), Command::Example);
         assert_eq!(parsed("goldenkey --ready"), Command::Ready { config: None });
+        let hidden = Command::DumpConfig { config: None, secrets: Secrets::Hidden };
+        assert_eq!(parsed("goldenkey --dump-config --hide-secrets"), hidden);
+        assert!(refused("goldenkey --hide-secrets").contains("--dump-config"));
         assert!(refused("goldenkey --ready --example").contains("cannot be used with"));
     }
 

@@ -19,7 +19,7 @@ use std::io::{self, Write};
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve { config } => serve::serve(config.as_deref()),
-        Command::DumpConfig { config } => show::config(config.as_deref()),
+        Command::DumpConfig { config, secrets } => show::config(config.as_deref(), secrets),
         Command::DumpSchema { config } => show::schema(config.as_deref()),
         Command::Example => show::example(),
         Command::Ready { config } => ready::ready(config.as_deref()),

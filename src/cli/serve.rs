@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::app::{App, Loader, StartError, Supervisor, Wanted};
-use crate::config::{Config, Environment};
+use crate::config::{Config, ConfigError, Environment, Given};
 use crate::http::{Request, Response};
 use crate::observe::{Access, Event, Observer};
 use crate::server::{Admin, Exchange, Handler, Limits, Listen, Server, Settings, Shutdown};
@@ -54,14 +54,20 @@ impl ConfigSource {
         Ok(config)
     }
 
-    /// Reads the configuration again, with settings that the database holds.
+    /// Reads the configuration again, with settings that the database holds; what was passed over
+    /// of them goes to standard error.
     ///
     /// # Errors
     /// As [`load`](Self::load), and when a setting in the database cannot be used.
     pub fn load_with(&self, in_database: &[(String, String)]) -> Result<Config, Failure> {
-        Config::load(self.path.as_deref(), &self.environment, in_database)
-            .map(|(config, _)| config)
-            .map_err(|error| error.to_string().into())
+        let failed = |error: ConfigError| Failure::from(error.to_string());
+        let given = Given::read(self.path.as_deref(), &self.environment).map_err(failed)?;
+        let (_, told) = given.config(&[]).map_err(failed)?;
+        let (config, warnings) = given.config(in_database).map_err(failed)?;
+        for warning in warnings.iter().filter(|warning| !told.contains(warning)) {
+            eprintln!("goldenkey: warning: {warning}");
+        }
+        Ok(config)
     }
 }
 

@@ -7,7 +7,6 @@ use crate::auth::Authenticator;
 use crate::config::connection::ConnectionSettings;
 use crate::config::{self, Config, Environment, Secrets};
 use std::error::Error;
-use std::io::{IsTerminal, stdout};
 use std::path::Path;
 
 /// Prints a configuration file with each setting's help and default.
@@ -18,14 +17,13 @@ pub fn example() -> Result<(), Failure> {
     print(&config::example())
 }
 
-/// Prints the configuration in force as a file. Secrets are only shown on a terminal: what
-/// goes elsewhere may end up in a log.
+/// Prints the configuration in force as a file that gives the same configuration.
 ///
 /// What the database adds is part of it, if the database can be reached.
 ///
 /// # Errors
 /// When the configuration cannot be used.
-pub fn config(path: Option<&Path>) -> Result<(), Failure> {
+pub fn config(path: Option<&Path>, secrets: Secrets) -> Result<(), Failure> {
     let source = ConfigSource::of_process(path);
     let mut config = source.load()?;
     if config.db_config {
@@ -36,7 +34,6 @@ pub fn config(path: Option<&Path>) -> Result<(), Failure> {
     }
     Authenticator::check_settings(config.jwt_secret.as_deref(), &config.jwt_role_claim_key)
         .map_err(|error| error.to_string())?;
-    let secrets = if stdout().is_terminal() { Secrets::Shown } else { Secrets::Hidden };
     print(&config.dump(secrets))
 }
 
@@ -55,6 +52,9 @@ fn in_database(
 /// When the configuration cannot be used or the database cannot be read.
 pub fn schema(path: Option<&Path>) -> Result<(), Failure> {
     let loader = Loader::new(path.map(Path::to_owned), Environment::of_process());
+    for warning in loader.config().map_err(|error| error.to_string())?.1 {
+        eprintln!("goldenkey: warning: {warning}");
+    }
     let app = loader.start().map_err(|error| error.to_string())?;
     loader.load(&app).map_err(|error| error.to_string())?;
     let live = app.live();

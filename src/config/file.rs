@@ -7,6 +7,7 @@
 
 use super::environment::Environment;
 use super::error::{ConfigError, Source, Warning};
+use super::input;
 use ini::{Ini, ParseOption};
 use std::path::Path;
 
@@ -18,7 +19,7 @@ pub(super) fn read(
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let shown = path.display().to_string();
     let failure = |reason: String| ConfigError::new(&*shown, None, Source::File).reason(reason);
-    let bytes = std::fs::read(path).map_err(|e| failure(format!("it cannot be read: {e}")))?;
+    let bytes = input::read(path).map_err(|e| failure(format!("it cannot be read: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| failure("it is not UTF-8.".into()))?;
     parse(&text, environment, warnings, &failure)
 }

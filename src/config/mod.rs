@@ -23,6 +23,8 @@ mod database;
 mod environment;
 mod error;
 mod file;
+mod given;
+mod input;
 mod nearest;
 mod render;
 mod secret;
@@ -37,6 +39,8 @@ pub use choice::{ErrorVerbosity, LogLevel, OpenApiMode, TxEnd};
 pub use database::read_in_database;
 pub use environment::Environment;
 pub use error::{ConfigError, Source, Warning};
+pub use given::Given;
+pub use input::read as read_input;
 pub use render::{Secrets, example, reference};
 pub use setting::Setting;
 pub use settings::{Config, SETTINGS};
@@ -65,17 +69,7 @@ impl Config {
         environment: &Environment,
         in_database: &[(String, String)],
     ) -> Result<(Config, Vec<Warning>), ConfigError> {
-        let mut warnings = Vec::new();
-        let file = match path {
-            Some(path) => file::read(path, environment, &mut warnings)?,
-            None => Vec::new(),
-        };
-        let sources = Sources::new(file, environment, in_database, SETTINGS);
-        sources.warn_about_unknown(&mut warnings);
-        let mut config = Config::resolve(&sources, &mut warnings)?;
-        config.app_settings = sources.app_settings();
-        config.complete(&sources)?;
-        Ok((config, warnings))
+        Given::read(path, environment)?.config(in_database)
     }
 
     /// Fills what depends on more than one setting or on other files, and checks it.

@@ -28,21 +28,30 @@ impl Config {
             let _ = writeln!(out, "{name} = {value}");
         };
         let hidden = secrets == Secrets::Hidden;
+        let as_base64 = self.jwt_secret_is_base64 || self.is_secret_no_plain_text();
         for (name, text) in &self.app_settings {
             let mut value = String::new();
             write_text(&mut value, text);
             line(name, &value, hidden);
         }
         self.each_value(|setting, mut value| {
-            if let (true, "jwt-secret", Some(secret)) =
-                (self.jwt_secret_is_base64, setting.name, &self.jwt_secret)
-            {
-                value.clear();
-                write_text(&mut value, &STANDARD.encode(secret));
+            match (setting.name, &self.jwt_secret) {
+                ("jwt-secret", Some(secret)) if as_base64 => {
+                    value.clear();
+                    write_text(&mut value, &STANDARD.encode(secret));
+                }
+                ("jwt-secret-is-base64", _) => value = as_base64.to_string(),
+                _ => {}
             }
             line(setting.name, &value, hidden && setting.secret);
         });
         out
+    }
+
+    /// Whether the secret, as text, would be another one: it came from a file.
+    fn is_secret_no_plain_text(&self) -> bool {
+        let secret = self.jwt_secret.as_deref().unwrap_or_default();
+        secret.starts_with(b"@") || std::str::from_utf8(secret).is_err()
     }
 }
 
@@ -63,7 +72,12 @@ pub fn example() -> String {
 
 /// The reference page of all settings, in Markdown.
 pub fn reference() -> String {
-    let mut out = String::from(REFERENCE_HEAD);
+    let protective: Vec<String> = SETTINGS
+        .iter()
+        .filter(|setting| setting.protective)
+        .map(|setting| format!("`{}`", setting.name))
+        .collect();
+    let mut out = REFERENCE_HEAD.replace("{protective}", &protective.join(", "));
     for setting in SETTINGS {
         let _ = write!(out, "\n## {}\n\n", setting.name);
         for line in help_lines(setting) {
@@ -126,7 +140,8 @@ and defaults; goldenkey's own are marked.
     goldenkey goldenkey.conf
 
 `goldenkey --example` prints a file with all settings, and `goldenkey --dump-config FILE`
-the configuration in force. This page is generated from the table of settings in
+the configuration in force, with its secrets, as a file that gives the same configuration
+(`--hide-secrets` leaves them out). This page is generated from the table of settings in
 `src/config/settings.rs`.
 
 ## The file
@@ -142,10 +157,13 @@ JSON, `$(NAME)` stands for an environment variable, and `$$` for a dollar. Numbe
 booleans need no quotes. An empty string means that the setting is not set. A list is one
 string, separated by commas.
 
-An unknown name is passed over with a warning. A bad value stops the start with a message
-that says what is allowed; a reload with one changes nothing. A number or boolean that is
-none counts as not set, with a warning, as in PostgREST; goldenkey's own settings are read
-strictly.
+An unknown name is passed over with a warning, which the log has at every level but `crit`. A
+bad value stops the start with a message that says what is allowed; a reload with one changes
+nothing. A number or boolean that is none counts as not set, with a warning, as in PostgREST;
+goldenkey's own settings are read strictly.
+
+`@FILE`, and the configuration file itself, may also be a pipe (`@/dev/stdin`), whose writer has
+ten seconds. It is read once, and what it gave is kept, also across reloads.
 
 ## The environment
 
@@ -171,6 +189,11 @@ false` leaves all of them out.
 
 `SIGUSR2`, or `NOTIFY pgrst, 'reload config'`, reads file and database again. What a reload
 does not apply takes a restart.
+
+A file that was cut short must not open the API: a reload is refused when a setting is in force
+that the file or the environment gave, and neither says a word about it any more. That holds for
+{protective}. To take one of them away, write it with an empty value:
+`db-pre-request = \"\"`.
 
 # Settings
 

@@ -1,8 +1,10 @@
 //! Values that stand in files of their own (`@FILE`), and the secret that signs tokens.
 
 use super::error::ConfigError;
+use super::input;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::path::Path;
 
 /// The fewest bytes of a secret: the output of HMAC-SHA-256 (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -42,13 +44,14 @@ pub(super) fn load(
     }
     if secret.len() < MIN_SECRET_BYTES && !is_json_web_key(&secret) {
         let error = error.reason("The JWT secret must be at least 32 characters long.");
-        return Err(error.allowed("32 bytes or more, or a JSON Web Key (set)"));
+        return Err(error
+            .allowed("32 bytes or more, a JSON Web Key (set), or @FILE to read it from a file"));
     }
     Ok(secret)
 }
 
 fn read(error: ConfigError, path: &str) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|e| error.reason(format!("{path} cannot be read: {e}.")))
+    input::read(Path::new(path)).map_err(|e| error.reason(format!("{path} cannot be read: {e}.")))
 }
 
 /// Base64 in either alphabet; a dot pads too.

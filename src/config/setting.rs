@@ -23,6 +23,9 @@ pub struct Setting {
     pub may_be_empty: bool,
     /// Whether its value must never be shown.
     pub secret: bool,
+    /// Whether the API is open without it for what it is closed for with it. A reload in which
+    /// no source says a word about it any more is refused.
+    pub protective: bool,
     /// Whether it is goldenkey's own, unknown to PostgREST. Its numbers and booleans are
     /// read strictly, where PostgREST passes over those that do not parse.
     pub own: bool,
@@ -48,6 +51,7 @@ impl Setting {
             in_database: false,
             may_be_empty: false,
             secret: false,
+            protective: false,
             own: false,
         }
     }
@@ -74,6 +78,11 @@ impl Setting {
 
     pub(super) const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    pub(super) const fn protective(mut self) -> Self {
+        self.protective = true;
         self
     }
 

@@ -73,6 +73,20 @@ macro_rules! settings {
                 )+
             }
 
+            /// The settings that are not at their defaults.
+            pub(super) fn unlike_default(&self) -> Vec<&'static Setting> {
+                let default = Config::default();
+                let mut rows = SETTINGS.iter();
+                let mut found = Vec::new();
+                $(
+                    let setting = rows.next().expect("the table has a row for each field");
+                    if self.$field != default.$field {
+                        found.push(setting);
+                    }
+                )+
+                found
+            }
+
             /// Keeps the running values of settings that a reload does not apply, and
             /// gives the names of those that would have changed.
             pub fn keep_fixed(&mut self, running: &Config) -> Vec<&'static str> {
@@ -111,7 +125,7 @@ settings! {
     "db-aggregates-enabled" => db_aggregates_enabled: bool = "false" [reloadable, in_database];
     /// The database role of requests without a token. Without it such requests are refused.
     "db-anon-role" => db_anon_role: Option<String> = ""
-        [reloadable, in_database, example("web_anon")] where optional_name;
+        [protective, reloadable, in_database, example("web_anon")] where optional_name;
     /// The channel on which `NOTIFY` asks for a reload.
     "db-channel" => db_channel: String = "pgrst" [reloadable] where name;
     /// Listens on `db-channel`. It needs a connection of its own, which cannot go through
@@ -158,7 +172,7 @@ settings! {
     /// A function called at the start of each request's transaction, after the role and the
     /// settings of the request are in place. When it raises, the request fails.
     "db-pre-request" ("pre-request") => db_pre_request: Option<QualifiedName> = ""
-        [reloadable, in_database, example("auth.check_token")] where qualified_name;
+        [protective, reloadable, in_database, example("auth.check_token")] where qualified_name;
     /// Prepares statements that are used again. Set it to false behind a pooler that works
     /// by transaction.
     "db-prepared-statements" => db_prepared_statements: bool = "true" [reloadable, in_database];
@@ -167,7 +181,7 @@ settings! {
         [reloadable, in_database, example("api.root")] where qualified_name;
     /// The schemas whose tables, views and functions are the API. A request chooses among
     /// several with `Accept-Profile` or `Content-Profile`; the first is the default.
-    "db-schemas" ("db-schema") => db_schemas: Vec<String> = "public" [reloadable, in_database]
+    "db-schemas" ("db-schema") => db_schemas: Vec<String> = "public" [protective, reloadable, in_database]
         where exposable_schemas;
     /// How the transaction of a request ends: `commit`, or `rollback` for trying things
     /// out. With `-allow-override` the request may ask for the other with `Prefer: tx=`.
@@ -176,14 +190,14 @@ settings! {
     /// out comes from libpq's environment variables (`PGHOST` and so on). `@FILE` reads it
     /// from a file.
     "db-uri" => db_uri: String = "postgresql://"
-        [secret, example("postgres://authenticator:secret@localhost:5432/shop")];
+        [protective, secret, example("postgres://authenticator:secret@localhost:5432/shop")];
     /// Sets `request.jwt.claim.NAME` for each top-level claim, beside `request.jwt.claims`.
     "db-use-legacy-gucs" => db_use_legacy_gucs: bool = "true" [reloadable, in_database, own];
     /// The audience that a token's `aud` must name. With one of the characters `|[(*\` it is
     /// a regular expression, which must match the whole name. A token without `aud` is
     /// accepted, unless `jwt-aud-required`.
     "jwt-aud" => jwt_aud: Option<String> = ""
-        [reloadable, in_database, example("https://api.example.com")] where word_or_uri;
+        [protective, reloadable, in_database, example("https://api.example.com")] where word_or_uri;
     /// Refuses tokens without an `aud` when `jwt-aud` is set.
     "jwt-aud-required" => jwt_aud_required: bool = "false" [reloadable, in_database, own];
     /// The number of verified tokens that are remembered. 0 verifies each token each time.
@@ -192,23 +206,23 @@ settings! {
     /// or JWKS, "jwks_url": URL, "aud": text or texts, "aud_required": bool}`. Tokens of
     /// other issuers are signed with the keys of `jwt-secret` and `jwt-jwks-url`.
     "jwt-issuers" => jwt_issuers: Option<String> = ""
-        [reloadable, in_database, own, example("/etc/goldenkey/issuers.json")];
+        [protective, reloadable, in_database, own, example("/etc/goldenkey/issuers.json")];
     /// The address of a JSON Web Key Set, fetched at start and when a token names a key
     /// that is not in it.
     "jwt-jwks-url" => jwt_jwks_url: Option<String> = ""
-        [reloadable, in_database, own, example("https://login.example.com/.well-known/jwks.json")]
+        [protective, reloadable, in_database, own, example("https://login.example.com/.well-known/jwks.json")]
         where web_address;
     /// A table or function with the identifiers (`jti`) of revoked tokens, kept in memory.
     /// `NOTIFY goldenkey_revoke` lets it be read again.
     "jwt-revocation-source" => jwt_revocation_source: Option<QualifiedName> = ""
-        [reloadable, in_database, own, example("auth.revoked_tokens")] where qualified_name;
+        [protective, reloadable, in_database, own, example("auth.revoked_tokens")] where qualified_name;
     /// Where a token holds the role: a JSONPath (RFC 9535). In the file, write `$$` for `$`.
     "jwt-role-claim-key" ("role-claim-key") => jwt_role_claim_key: String = "$.role"
         [reloadable, in_database];
     /// The secret that signs tokens, at least 32 bytes; or a JSON Web Key, or a set of them.
     /// `@FILE` reads it from a file. Without it, tokens are refused.
     "jwt-secret" => jwt_secret: Option<Vec<u8>> = ""
-        [reloadable, in_database, secret, example("a secret of at least 32 characters")];
+        [protective, reloadable, in_database, secret, example("a secret of at least 32 characters")];
     /// Takes `jwt-secret` for base64, with either alphabet.
     "jwt-secret-is-base64" ("secret-is-base64") => jwt_secret_is_base64: bool = "false"
         [reloadable, in_database];

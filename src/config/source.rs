@@ -15,7 +15,7 @@ const APP_SETTINGS_VARIABLES: &str = "PGRST_APP_SETTINGS_";
 /// All values that were given.
 pub(super) struct Sources<'a> {
     /// Keys in the order of the file; a later one counts.
-    file: Vec<(String, String)>,
+    file: &'a [(String, String)],
     environment: &'a Environment,
     database: &'a [(String, String)],
     /// All settings there are.
@@ -24,7 +24,7 @@ pub(super) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     pub fn new(
-        file: Vec<(String, String)>,
+        file: &'a [(String, String)],
         environment: &'a Environment,
         database: &'a [(String, String)],
         table: &'static [Setting],
@@ -63,6 +63,11 @@ impl<'a> Sources<'a> {
             .names()
             .filter_map(|name| self.find_name(setting, name))
             .find(|(text, _)| setting.may_be_empty || !text.is_empty())
+    }
+
+    /// Whether any source says something about a setting, if only that it is empty.
+    pub fn mentions(&self, setting: &Setting) -> bool {
+        setting.names().any(|name| self.find_name(setting, name).is_some())
     }
 
     fn find_name(&self, setting: &Setting, name: &str) -> Option<(&str, Source)> {
@@ -114,7 +119,7 @@ impl<'a> Sources<'a> {
 
     /// Warns about names that are in no table.
     pub fn warn_about_unknown(&self, warnings: &mut Vec<Warning>) {
-        for (key, _) in &self.file {
+        for (key, _) in self.file {
             if !key.starts_with(APP_SETTINGS) && !self.is_known(key) {
                 warnings.push(self.unknown(key, key));
             }

@@ -299,6 +299,56 @@ fn the_reference_page_in_docs_is_current() {
     assert!(committed == reference(), "run UPDATE_DOCS=1 cargo test to write {}", path.display());
 }
 
+/// A value of a setting that is not its default.
+fn another_value(setting: &Setting) -> String {
+    let number = |text: &str| text.parse::<u64>().map_or(7, |number| number + 1).to_string();
+    match (setting.name, setting.kind) {
+        ("server-unix-socket-mode" | "admin-server-unix-socket-mode", _) => "700".into(),
+        ("jwt-role-claim-key", _) => "$$.user['the \\\"role']".into(),
+        ("admin-server-host" | "server-host", _) => "::1".into(),
+        ("jwt-secret", _) => format!("{SECRET} \\\\ \\\" $$ #"),
+        ("db-tx-end", _) => "rollback".into(),
+        ("client-error-verbosity", _) => "minimal".into(),
+        ("log-level", _) => "debug".into(),
+        ("openapi-mode", _) => "disabled".into(),
+        (_, "boolean") => if setting.default == "true" { "false" } else { "true" }.into(),
+        (_, "integer" | "seconds") => number(setting.default),
+        _ if !setting.example.is_empty() => setting.example.into(),
+        _ => "some, things".into(),
+    }
+}
+
+#[test]
+fn a_dump_of_any_setting_gives_the_same_configuration_and_the_same_dump() {
+    let default = Config::default().dump(Secrets::Shown);
+    for setting in SETTINGS {
+        let base64 = setting.name == "jwt-secret-is-base64";
+        let secret = if base64 {
+            "jwt-secret = \"YSBzZWNyZXQgb2YgbW9yZSB0aGFuIDMyIGxldHRlcnM=\"\n"
+        } else {
+            ""
+        };
+        let file = format!("{secret}{} = \"{}\"", setting.name, another_value(setting));
+        let config = load(&file);
+        let dump = config.dump(Secrets::Shown);
+        assert_ne!(dump, default, "{file} changes nothing");
+        let again = load(&dump);
+        assert!(again == config, "{file}\n{dump}");
+        assert_eq!(again.dump(Secrets::Shown), dump);
+    }
+}
+
+#[test]
+fn a_secret_that_is_no_text_is_dumped_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    for secret in [[0xff; 40].as_slice(), b"@ begins this secret, as it would a path"] {
+        std::fs::write(&path, secret).unwrap();
+        let config = load(&format!("jwt-secret = \"@{}\"", path.display()));
+        assert_eq!(load(&config.dump(Secrets::Shown)).jwt_secret.as_deref(), Some(secret));
+    }
+}
+
 proptest! {
     #[test]
     fn a_dump_reads_back_as_the_same_configuration(

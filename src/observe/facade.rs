@@ -16,7 +16,7 @@ impl ::log::Log for Facade {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
+        if self.enabled(record.metadata()) && self.is_wanted(record) {
             let prefix = match record.level() {
                 Level::Error => "error: ",
                 Level::Warn => "warning: ",
@@ -28,6 +28,19 @@ impl ::log::Log for Facade {
 
     fn flush(&self) {}
 }
+
+impl Facade {
+    /// Warnings about the configuration are for everybody; only `crit` is without them.
+    fn is_wanted(&self, record: &Record<'_>) -> bool {
+        record.level() != Level::Warn
+            || self.0.level() >= LogLevel::Warn
+            || CONFIGURATION.iter().any(|room| record.target().starts_with(room))
+    }
+}
+
+/// The rooms whose warnings are about the configuration.
+const CONFIGURATION: [&str; 3] =
+    ["goldenkey::config", "goldenkey::app::configuration", "goldenkey::auth"];
 
 /// Takes the facade's records; only the first log of a process does.
 pub fn install(log: Log) {
@@ -41,8 +54,7 @@ pub fn install(log: Log) {
 pub fn set_level(level: LogLevel) {
     ::log::set_max_level(match level {
         LogLevel::Crit => LevelFilter::Off,
-        LogLevel::Error => LevelFilter::Error,
-        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Error | LogLevel::Warn => LevelFilter::Warn,
         LogLevel::Info => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
     });

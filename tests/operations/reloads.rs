@@ -88,6 +88,104 @@ fn a_configuration_that_cannot_be_used_is_said_and_kept_out() {
 }
 
 #[test]
+fn a_configuration_that_was_cut_short_opens_nothing() {
+    let database = Cluster::shared().database(
+        &(SQL.to_owned()
+            + "create schema auth; grant usage on schema auth to web_anon, reader;
+               create function auth.refuse() returns void language plpgsql as
+                 $$ begin raise sqlstate 'PT403' using message = 'no'; end $$;"),
+    );
+    let settings = Settings::new(&database).set("db-pre-request", "auth.refuse");
+    let server = Server::start(&settings);
+    let status = || server.send(&Request::get("/todos")).status;
+    let reload = |settings: &Settings, outcome: &str| {
+        server.rewrite(settings);
+        let from = server.log().len();
+        server.signal(Signal::User2);
+        server.wait_for_log(from, outcome);
+    };
+    assert_eq!(status(), 403);
+    for name in ["db-pre-request", "jwt-secret", "db-anon-role", "db-uri", "db-schemas"] {
+        let without = settings.clone().set(name, serde_json::Value::Null);
+        reload(&without, &format!("{name} is in force, and neither file nor environment"));
+        assert!(server.log().contains(&format!("To take it away, write {name} = \"\"")));
+        assert_eq!(status(), 403);
+    }
+    let empty = Settings { values: Vec::new(), ..settings.clone() };
+    reload(&empty, "db-anon-role, db-pre-request, db-schemas, db-uri, jwt-secret are in force");
+    assert_eq!(status(), 403);
+    // Said with a word, it is meant.
+    reload(&settings.clone().set("db-pre-request", ""), "Config reloaded");
+    assert_eq!(status(), 200);
+    reload(&settings.set("db-pre-request", serde_json::Value::Null), "Config reloaded");
+    assert_eq!(status(), 200);
+}
+
+#[test]
+fn what_came_through_a_pipe_is_kept_for_reloads() {
+    let database = Cluster::shared().database(SQL);
+    let folder = janitor::new_folder("pipes");
+    let pipe = |name: &str, content: String| {
+        let path = folder.join(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo can be run").success());
+        let value = format!("@{}", path.display());
+        // It ends when the server has read it.
+        std::thread::spawn(move || std::fs::write(path, content));
+        value
+    };
+    let settings = Settings::new(&database)
+        .set("db-uri", pipe("uri", database.uri()))
+        .set("jwt-secret", pipe("secret", jwt::SECRET.to_owned()));
+    let server = Server::start(&settings);
+    let reader = Request::get("/todos").bearer(&jwt::for_role("reader"));
+    assert_eq!(server.send(&reader).status, 200);
+    for round in 0..2 {
+        server.rewrite(&settings.clone().set("db-max-rows", round));
+        let from = server.log().len();
+        server.signal(Signal::User2);
+        server.wait_for_log(from, "Config reloaded");
+        assert_eq!(server.send(&reader).json().as_array().map(Vec::len), Some(round));
+    }
+}
+
+#[test]
+fn warnings_about_the_configuration_are_told_at_every_level_but_crit() {
+    let database = Cluster::shared().database(SQL);
+    database.sql(&format!(
+        "alter role authenticator in database \"{}\" set pgrst.db_anon_rol = 'x'",
+        database.name
+    ));
+    let base = Settings::new(&database)
+        .set("db-max-rows", "many")
+        .set("db-anon-rol", "web_anon")
+        .set("jwt-role-claim-key", ".role");
+    let warnings = [
+        "warning: db-max-rows = \"many\" (file): it is not a number",
+        "warning: unknown setting db-anon-rol is passed over; did you mean db-anon-role?",
+        "warning: unknown setting pgrst.db_anon_rol is passed over; did you mean db-anon-role?",
+        "warning: jwt-role-claim-key: the form of .role is deprecated",
+    ];
+    let server = Server::start(&base.clone().set("log-level", "error"));
+    for round in 1..=2 {
+        for warning in warnings {
+            let told = server.log().matches(warning).count();
+            assert_eq!(told, round, "{warning}\n{}", server.log());
+        }
+        // A reload of the schema cache alone does not repeat them.
+        for (signal, done) in
+            [(Signal::User1, "Schema cache loaded"), (Signal::User2, "Config reloaded")]
+        {
+            let from = server.log().len();
+            server.signal(signal);
+            server.wait_for_log(from, done);
+        }
+    }
+    let silent = Server::start(&base.set("log-level", "crit"));
+    assert!(!silent.log().contains("warning:"), "{}", silent.log());
+}
+
+#[test]
 fn values_in_the_database_that_cannot_be_used_do_not_replace_what_worked() {
     let database = Cluster::shared().database(SQL);
     let set = |value: &str| {
