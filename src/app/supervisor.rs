@@ -169,11 +169,13 @@ impl Supervisor {
             return;
         }
         let observer = self.app.observer();
-        if !error.is_query() {
-            // That of a query has been told by who asked it.
+        if error.is_query() {
+            // The error itself has been told by who asked.
+            observer.observe(&Event::LoadingAgain(wait));
+        } else {
             observer.observe(&Event::DatabaseFailed(error));
+            observer.observe(&Event::Reconnecting(wait));
         }
-        observer.observe(&Event::Reconnecting(wait));
         self.told = Some((text, Instant::now()));
     }
 

@@ -84,7 +84,10 @@ impl Authenticator {
         };
         warn("jwt-issuers", texts);
         if settings.anonymous_role.as_deref() == Some("none") {
-            return Err(KeyError::new("db-anon-role: SET ROLE takes none for the login role"));
+            return Err(KeyError::new(
+                "db-anon-role: none is SQL's word for the login role; for no anonymous requests leave \
+                 the setting empty",
+            ));
         }
         let url = settings.jwks_url.as_deref().filter(|url| !url.is_empty());
         let trust = Trust {

@@ -31,7 +31,8 @@ impl KeySet {
             return Err(KeyError::new(format!("jwt-secret: {reason}")));
         }
         match serde_json::from_slice::<Value>(secret) {
-            Ok(value) if value.is_object() => Self::from_json(&value),
+            Ok(value) if value.is_object() => Self::from_json(&value)
+                .map_err(|error| KeyError::new(format!("jwt-secret: {error}"))),
             _ => Ok((KeySet { keys: vec![Key::from_secret(secret)?] }, Vec::new())),
         }
     }

@@ -23,6 +23,25 @@ pub(super) enum RolePath {
     Dotted(DottedPath),
 }
 
+/// What is wrong with a path. The parser's own words help where it got into the path at all.
+fn explanation(text: &str, error: &serde_json_path::ParseError) -> String {
+    let name = |text: &str| {
+        text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    if text.starts_with('$') {
+        return format!(
+            ": it is no JSONPath (RFC 9535) from its character {} on",
+            error.position() + 1
+        );
+    }
+    let example = if name(text) { text } else { "role" };
+    format!(
+        ": it is no JSONPath (RFC 9535), which begins with $, as in $.{example} (in the \
+         configuration file: \"$$.{example}\")"
+    )
+}
+
 impl RolePath {
     /// Parses the setting; the text is a warning about the dotted form.
     pub fn parse(text: &str) -> Result<(Self, Option<String>), KeyError> {
@@ -45,7 +64,7 @@ impl RolePath {
                     );
                     Ok((RolePath::Dotted(path), Some(warning)))
                 }
-                None => Err(failed(&format!(": {error}"))),
+                None => Err(failed(&explanation(text, &error))),
             },
         }
     }
@@ -173,6 +192,14 @@ mod tests {
                 Err(error) => assert!(error.to_string().contains(&format!("({text})"))),
             }
         }
+    }
+
+    #[test]
+    fn an_error_says_what_a_path_looks_like_or_where_it_is_wrong() {
+        let error = |text| RolePath::parse(text).unwrap_err().to_string();
+        assert!(error("user_role").contains("as in $.user_role"), "{}", error("user_role"));
+        assert!(error("a role").contains("as in $.role"), "{}", error("a role"));
+        assert!(error("$.role[").contains("from its character"), "{}", error("$.role["));
     }
 
     #[test]

@@ -33,6 +33,10 @@ fn parse(
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let options =
         ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+    if let Some(line) = no_assignment(text) {
+        // The line itself may be a part of a secret.
+        return Err(failure(format!("line {line}: it is not name = value.")));
+    }
     let ini = Ini::load_from_str_opt(&plain_lines(text), options)
         .map_err(|e| failure(format!("line {}: it is not name = value.", e.line)))?;
     if let Some(section) = ini.sections().flatten().next() {
@@ -40,10 +44,6 @@ fn parse(
     }
     let mut values: Vec<(String, String)> = Vec::new();
     for (name, raw) in ini.general_section().iter() {
-        // A line without a value has run into the next one.
-        if let Some((line, _)) = name.split_once('\n') {
-            return Err(failure(format!("{:?} is not name = value.", line.trim())));
-        }
         let value = value(raw, environment)
             .map_err(|reason| ConfigError::new(name, None, Source::File).reason(reason))?;
         if values.iter().any(|(earlier, _)| earlier == name) {
@@ -52,6 +52,15 @@ fn parse(
         values.push((name.to_owned(), value));
     }
     Ok(values)
+}
+
+/// The number of the first line that is neither empty, a comment nor a section, and has no `=`.
+fn no_assignment(text: &str) -> Option<usize> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let line = text.lines().map(str::trim).position(|line| {
+        !line.is_empty() && !line.starts_with(['#', ';', '[']) && !line.contains('=')
+    });
+    line.map(|index| index + 1)
 }
 
 /// The lines without what rust-ini would give a meaning of its own: indentation, which
@@ -92,7 +101,7 @@ fn bare(raw: &str) -> Result<(String, &str), String> {
     match word {
         "" => Err("there is no value; write \"\" for none.".into()),
         _ if known || number => Ok((word.to_owned(), rest)),
-        _ => Err("a string stands in double quotes.".into()),
+        _ => Err("a string stands in double quotes, as in db-schemas = \"api\".".into()),
     }
 }
 
@@ -218,6 +227,15 @@ mod tests {
             let error = one(raw).unwrap_err().to_string();
             assert!(error.contains(" x ") && error.contains(reason), "{raw}: {error}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_no_setting_is_told_by_its_number_and_not_shown() {
+        let error = parsed("a = 1\n# b\n\nthe second line of a secret\nc = 2").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Error in config file (file): line 4: it is not name = value."
+        );
     }
 
     #[test]

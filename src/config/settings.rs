@@ -11,7 +11,7 @@ use super::choice::{ErrorVerbosity, LogLevel, OpenApiMode, TxEnd};
 use super::error::{ConfigError, Warning};
 use super::setting::Setting;
 use super::source::Sources;
-use super::value::{SocketMode, Value};
+use super::value::{Rejected, SocketMode, Value};
 use crate::schema::QualifiedName;
 use std::time::Duration;
 
@@ -51,7 +51,10 @@ macro_rules! settings {
                 Ok(Config {
                     $($field: {
                         let setting = row();
-                        let value: $type = sources.value(setting, warnings)?;
+                        #[allow(unused_mut, unused_assignments)]
+                        let mut least: Result<(), Rejected> = Ok(());
+                        $(least = check::$check(&<$type>::default());)?
+                        let value: $type = sources.value(setting, least, warnings)?;
                         $(
                             if let Err(rejected) = check::$check(&value) {
                                 return Err(sources.rejection(setting, rejected));
@@ -255,7 +258,7 @@ settings! {
     /// How long a client may take for the head of a request, in seconds.
     "server-head-timeout" => server_head_timeout: Duration = "10" [own] where not_zero;
     /// The address to listen on: an address or name, `*` or `*4` or `*6` for any IPv4 and
-    /// IPv6 address, `!4` for any IPv4 address, `!6` for any IPv6 address.
+    /// IPv6 address, `!4` for any IPv4 address, `!6` for any IPv6 address. `::` hears both.
     "server-host" => server_host: String = "!4" [];
     /// How long a connection without a request stays open, in seconds.
     "server-idle-timeout" => server_idle_timeout: Duration = "75" [own] where not_zero;

@@ -33,16 +33,21 @@ impl<'a> Sources<'a> {
     }
 
     /// The value of a setting, or its default. A number or boolean that is none counts as
-    /// not set in PostgREST; the warning says so.
+    /// not set in PostgREST; the warning says so. `least` is what a check beyond the type has to
+    /// say about the type's least value.
     pub fn value<T: Value>(
         &self,
         setting: &Setting,
+        least: Result<(), Rejected>,
         warnings: &mut Vec<Warning>,
     ) -> Result<T, ConfigError> {
         if let Some((text, _)) = self.find(setting) {
             match T::parse(setting.name, text) {
                 Ok(value) => return Ok(value),
-                Err(rejected) => {
+                Err(mut rejected) => {
+                    if let Err(least) = least {
+                        rejected.allowed = least.allowed;
+                    }
                     let pass_over = rejected.wrong_type && !setting.own;
                     let error = self.rejection(setting, rejected);
                     if !pass_over {
@@ -124,11 +129,22 @@ impl<'a> Sources<'a> {
                 warnings.push(self.unknown(key, key));
             }
         }
-        for (variable, _) in self.environment.iter() {
+        for (variable, value) in self.environment.iter() {
             let Some(name) = variable.strip_prefix("PGRST_") else { continue };
             let key = name.to_ascii_lowercase().replace('_', "-");
-            if !variable.starts_with(APP_SETTINGS_VARIABLES) && !self.is_known(&key) {
+            if variable.starts_with(APP_SETTINGS_VARIABLES) {
+                continue;
+            }
+            if !self.is_known(&key) {
                 warnings.push(self.unknown(variable, &key));
+            }
+            if value.len() > 1
+                && ['"', '\''].iter().any(|q| value.starts_with(*q) && value.ends_with(*q))
+            {
+                warnings.push(Warning::new(format!(
+                    "{variable} stands in quotes, which are a part of its value: write it without \
+                     them, as in docker-compose's lists and in --env-file"
+                )));
             }
         }
         for (name, _) in self.database {

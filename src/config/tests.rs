@@ -147,6 +147,8 @@ fn a_bad_value_names_the_setting_the_value_and_what_is_allowed() {
         ("jwt-aud = \"http://%%\"", ["%%", "jwt-aud should be a string or a valid URI", "URI"]),
         ("server-port = 65536", ["65536", "out of range", "65535"]),
         ("db-pool = 0", ["\"0\"", "too small", "from 1"]),
+        ("db-pool = -1", ["\"-1\"", "out of range", "from 1"]),
+        ("server-idle-timeout = -1", ["\"-1\"", "out of range", "1 second or more"]),
         ("server-threads = \"many\"", ["many", "not a number", "whole number"]),
         ("server-trace-header = \"X Y\"", ["X Y", "name of a header", "hyphens"]),
     ] {
@@ -240,6 +242,18 @@ fn an_unknown_name_is_a_warning_with_the_nearest_known_one() {
             "pgrst.server_port is passed over: server-port cannot be set in the database",
         ]
     );
+}
+
+#[test]
+fn a_variable_in_quotes_is_a_warning() {
+    let environment =
+        Environment::from([("PGRST_DB_SCHEMAS", "\"api\""), ("PGRST_DB_ANON_ROLE", "'anon'")]);
+    let (_, warnings) = load_all("", &environment, &[]).unwrap();
+    assert_eq!(warnings.len(), 2);
+    for (warning, name) in warnings.iter().zip(["PGRST_DB_ANON_ROLE", "PGRST_DB_SCHEMAS"]) {
+        let text = warning.to_string();
+        assert!(text.starts_with(&format!("{name} stands in quotes")), "{text}");
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub enum Event<'e> {
     DatabaseFailed(&'e dyn Display),
     /// What could not be loaded is tried again after this time.
     Reconnecting(Duration),
+    /// The database was reached; what could not be loaded is tried again after this time.
+    LoadingAgain(Duration),
     /// The database is away, and the configuration says to end then.
     RecoveryDisabled,
 
@@ -207,6 +209,11 @@ impl Display for Event<'_> {
             Event::Reconnecting(after) => {
                 write!(f, "Attempting to reconnect to the database in {}...", Seconds(*after))
             }
+            Event::LoadingAgain(after) => write!(
+                f,
+                "The database is there; trying to load again in {}, or when a reload is asked for",
+                Seconds(*after)
+            ),
             Event::RecoveryDisabled => f.write_str("Automatic recovery disabled, exiting."),
             Event::SchemaCacheQueried(took) => {
                 write!(f, "Schema cache queried in {}", Milliseconds(*took))

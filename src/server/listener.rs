@@ -92,7 +92,8 @@ impl Listener {
         };
         remove_stale_socket(path).map_err(|e| explain("replace the socket", e))?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&SockAddr::unix(path)?).map_err(|e| explain("bind", e))?;
+        let address = SockAddr::unix(path).map_err(|_| too_long(path))?;
+        socket.bind(&address).map_err(|e| explain("bind", e))?;
         // Before listening nobody can connect, so the mode is in force from the first client on.
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
             .map_err(|e| explain("set the mode of", e))?;
@@ -200,6 +201,20 @@ impl Drop for Listener {
     }
 }
 
+/// The longest path of a Unix socket, in bytes (`sun_path` less the final zero).
+const SOCKET_PATH_MAX_BYTES: usize =
+    size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
+
+fn too_long(path: &Path) -> io::Error {
+    let text = format!(
+        "the path of the Unix socket {} has {} bytes, of which the system takes \
+         {SOCKET_PATH_MAX_BYTES}: choose a shorter one",
+        path.display(),
+        path.as_os_str().len()
+    );
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
 /// The addresses that a `server-host` stands for, in the order to try them, each with
 /// whether an IPv6 socket refuses IPv4.
 fn candidates(host: &str, port: u16) -> io::Result<Vec<(SocketAddr, bool)>> {
@@ -210,6 +225,8 @@ fn candidates(host: &str, port: u16) -> io::Result<Vec<(SocketAddr, bool)>> {
         "*4" => vec![v4, both],
         "!4" => vec![v4],
         "!6" => vec![(both.0, true)],
+        // The system's way with the address itself, as PostgREST has it.
+        "::" | "[::]" => vec![both],
         _ => {
             let name = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
             (name, port)
@@ -271,6 +288,36 @@ mod tests {
         assert!(bound("127.0.0.1").unwrap().ip().is_loopback());
         assert!(bound("localhost").unwrap().ip().is_loopback());
         assert!(bound("no host").is_err());
+    }
+
+    #[test]
+    fn the_address_of_all_hears_ipv4_too_where_it_is_meant() {
+        for (host, v4, v6) in [
+            ("::", true, true),
+            ("[::]", true, true),
+            ("*", true, true),
+            ("*6", true, true),
+            ("*4", true, false),
+            ("!4", true, false),
+            ("!6", false, true),
+            ("0.0.0.0", true, false),
+            ("::1", false, true),
+        ] {
+            let listener = Listener::bind(&settings(host)).unwrap();
+            let port = listener.address().tcp().unwrap().port();
+            let hears = |address: IpAddr| std::net::TcpStream::connect((address, port)).is_ok();
+            assert_eq!(hears(Ipv4Addr::LOCALHOST.into()), v4, "{host}");
+            let has_v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+            assert_eq!(hears(Ipv6Addr::LOCALHOST.into()), v6 && has_v6, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_named_with_what_would_fit() {
+        let path = PathBuf::from(format!("/tmp/{}", "x".repeat(120)));
+        let listen = Listen::Unix { path, mode: 0o600 };
+        let error = Listener::bind(&Settings { listen, ..Settings::default() }).unwrap_err();
+        assert!(error.to_string().contains("has 125 bytes"), "{error}");
     }
 
     #[test]

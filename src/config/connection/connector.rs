@@ -371,6 +371,17 @@ fn causes(error: &postgres::Error) -> impl Iterator<Item = &(dyn Error + 'static
     iter::successors(error.source(), |cause| (*cause).source())
 }
 
+/// What to look at first when nobody answers.
+fn hint(error: &postgres::Error) -> &'static str {
+    let kind = causes(error).find_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    match kind {
+        Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+            "; is PostgreSQL running there, and does db-uri say where it is?"
+        }
+        _ => "",
+    }
+}
+
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
@@ -416,8 +427,13 @@ impl fmt::Display for ConnectError {
             Cause::Postgres(error) => match error.as_db_error() {
                 Some(db) => write!(f, "{}: {}", db.severity(), db.message()),
                 None => {
-                    write!(f, "{error}")?;
-                    causes(error).try_for_each(|cause| write!(f, ": {cause}"))
+                    // With a cause, the error itself says only that connecting failed.
+                    let text = causes(error).map(ToString::to_string).collect::<Vec<_>>();
+                    match text.is_empty() {
+                        true => write!(f, "{error}")?,
+                        false => f.write_str(&text.join(": "))?,
+                    }
+                    f.write_str(hint(error))
                 }
             },
             Cause::Timeout(timeout) => write!(f, "timeout expired ({} s)", timeout.as_secs()),

@@ -12,7 +12,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, ConnectionError
         let (name, after) = rest.split_at(end);
         let Some(after) = after.trim_start().strip_prefix('=') else {
             return Err(ConnectionError::new(
-                "missing \"=\" behind a keyword in the connection string",
+                "missing \"=\" behind a keyword in the connection string; write \
+                 postgres://USER:PASSWORD@HOST/DATABASE, or host=HOST dbname=DATABASE",
             ));
         };
         let (value, after) = value(after.trim_start())?;
