@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "attacks/cliffs.rs"]
+mod cliffs;
 #[path = "attacks/disclosure.rs"]
 mod disclosure;
 #[path = "attacks/injection.rs"]

@@ -5,6 +5,7 @@
 
 mod call;
 mod describe;
+mod fence;
 mod filter;
 mod media;
 mod mutate;
@@ -14,6 +15,7 @@ mod spread;
 
 pub use call::{ArgumentSource, CALL_ALIAS, CallPlan, SCALAR_COLUMN, find_routine};
 pub use describe::{DescribePlan, Language};
+pub use fence::Fence;
 pub use filter::{Comparand, ResolvedCondition, ResolvedField, ResolvedFilter, ResolvedLogic};
 pub use media::{BodyFormat, MediaChoice, Subject, negotiate, not_available};
 pub use mutate::{

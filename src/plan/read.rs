@@ -1,6 +1,7 @@
 //! Reading: the tree of `select` joined with the filters, orders and limits that the rest
 //! of the query string puts on its nodes.
 
+use super::fence::{self, Fence};
 use super::filter::{self, ResolvedCondition, ResolvedField};
 use super::{Settings, relationship, spread};
 use crate::error::{Error, Result};
@@ -87,6 +88,10 @@ pub struct EmbedNode<'a> {
     pub role: EmbedRole<'a>,
     /// Whether the parent's row needs it.
     pub inner: bool,
+    /// Whether a condition needs rows of it.
+    pub tested: bool,
+    /// What of it PostgreSQL plans on its own.
+    pub fence: Fence,
 }
 
 /// How an embed shows in its parent's rows.
@@ -177,6 +182,7 @@ impl<'a, 's> Planner<'a, 's> {
         self.place_order_and_limits(&mut root)?;
         self.place_range(&mut root);
         restrict(&mut root, self.settings.max_rows, true);
+        fence::put_up(&mut root);
         Ok((root, self.deprecated_names))
     }
 
@@ -194,6 +200,7 @@ impl<'a, 's> Planner<'a, 's> {
         }
         self.place_order_and_limits(&mut root)?;
         restrict(&mut root, self.settings.max_rows, false);
+        fence::put_up(&mut root);
         Ok((root, self.deprecated_names))
     }
 
@@ -210,6 +217,7 @@ impl<'a, 's> Planner<'a, 's> {
         self.place_order_and_limits(&mut root)?;
         self.place_range(&mut root);
         restrict(&mut root, self.settings.max_rows, true);
+        fence::put_up(&mut root);
         Ok((root, self.deprecated_names))
     }
 
@@ -372,6 +380,8 @@ impl<'a, 's> Planner<'a, 's> {
             lateral,
             role,
             inner: embed.join == Some(JoinType::Inner),
+            tested: false,
+            fence: Fence::default(),
         });
         Ok(())
     }

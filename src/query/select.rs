@@ -41,8 +41,18 @@ pub fn push_count<'a>(
     }
 }
 
-/// Appends `EXISTS (...)` for the rows of an embed.
+/// Appends a condition that there are rows of an embed.
 pub fn push_exists<'a>(sql: &mut Sql<'a>, embed: &EmbedNode<'a>, parent: &str) {
+    if embed.fence.exists {
+        sql.push("(SELECT ");
+        push_bare_exists(sql, embed, parent);
+        sql.push(")");
+    } else {
+        push_bare_exists(sql, embed, parent);
+    }
+}
+
+fn push_bare_exists<'a>(sql: &mut Sql<'a>, embed: &EmbedNode<'a>, parent: &str) {
     let node = &embed.node;
     sql.push("EXISTS (SELECT 1");
     push_from_relationship(sql, embed, parent);
@@ -64,6 +74,14 @@ fn push_embedded<'a>(sql: &mut Sql<'a>, embed: &EmbedNode<'a>, parent: &str) {
     push_join(sql, embed, parent, &mut first);
     push_restrictions(sql, node, &mut first);
     push_tail(sql, node);
+    push_fence(sql, node, embed.fence.lateral);
+}
+
+/// Keeps a subquery from dissolving into the query around it, where no limit does.
+fn push_fence(sql: &mut Sql, node: &ReadNode, fenced: bool) {
+    if fenced && node.limit.is_none() && node.offset == 0 {
+        sql.push(" OFFSET 0");
+    }
 }
 
 fn push_restrictions<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>, first: &mut bool) {
@@ -80,9 +98,26 @@ fn push_tail<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>) {
 /// Conditions for embeds without which there is no row; with `all` also for those whose
 /// lateral join would see to it.
 fn push_needed<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>, first: &mut bool, all: bool) {
-    for embed in node.embeds.iter().filter(|e| e.inner && (all || !has_lateral(node, e))) {
+    let needed = node.embeds.iter().filter(|e| e.inner && (all || !has_lateral(node, e)));
+    let mut and = |sql: &mut Sql<'a>| {
         sql.push(if std::mem::take(first) { " WHERE " } else { " AND " });
+    };
+    for embed in needed.clone().filter(|e| !e.fence.exists) {
+        and(sql);
         push_exists(sql, embed, &node.alias);
+    }
+    // All behind a fence together: PostgreSQL takes each condition that it cannot look into for
+    // one that halves the rows.
+    let mut fenced = needed.filter(|e| e.fence.exists).peekable();
+    if fenced.peek().is_some() {
+        and(sql);
+        let mut first = true;
+        sql.push("(SELECT ");
+        for embed in fenced {
+            sql.separate(&mut first, " AND ");
+            push_bare_exists(sql, embed, &node.alias);
+        }
+        sql.push(")");
     }
 }
 

@@ -12,7 +12,7 @@ pub const MAX_PARAMETERS: usize = 2_048;
 /// Levels of embedding in `select`.
 pub const MAX_EMBED_DEPTH: usize = 32;
 /// Embedded resources in `select`, on all levels together.
-pub const MAX_EMBEDS: usize = 256;
+pub const MAX_EMBEDS: usize = 100;
 /// Items of one level of `select`; also names in `columns` and `on_conflict`.
 /// PostgreSQL's own limit is 1,600 columns a table.
 pub const MAX_COLUMNS: usize = 4_096;

@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(select(&deep(32)), deep(32));
         assert_eq!(select(&deep(33)), "The request has too many levels of embedding");
         assert_eq!(select(&"a(".repeat(100_000)), "The request has too many levels of embedding");
-        let wide = vec!["a()"; 257].join(",");
+        let wide = vec!["a()"; 101].join(",");
         assert_eq!(select(&wide), "The request has too many embedded resources");
     }
 }
