@@ -297,7 +297,7 @@ fn saturated(bytes: u64) -> usize {
 /// The server's error, which names the address, with what can be done about it.
 fn cannot_listen(error: &io::Error) -> Failure {
     let hint = match error.kind() {
-        ErrorKind::AddrInUse => "; end the program that uses it, or choose another address",
+        ErrorKind::AddrInUse => "; end the program that uses it, or choose another port or path",
         ErrorKind::AddrNotAvailable => "; this machine has no such address (!4 stands for all)",
         ErrorKind::NotFound => "; the folder of a socket must exist",
         ErrorKind::PermissionDenied => {

@@ -9,19 +9,25 @@
 //! ```
 
 use super::account::{self, Account};
+use super::place;
 use crate::cli::Failure;
+use rustix::fs::{Mode, OFlags, openat};
 use std::env;
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf, absolute};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest path of a Unix socket, in bytes (`sun_path` of Linux less the final zero).
 const SOCKET_PATH_MAX_BYTES: usize = 107;
+
+/// What the running tutorial locks.
+const LOCK: &str = "tutorial.lock";
 
 /// What PostgreSQL calls its socket, for the default port.
 const SOCKET_NAME: &str = ".s.PGSQL.5432";
@@ -51,11 +57,12 @@ impl Folder {
                 .map_err(|error| Failure::io(format!("--data {}", path.display()), error))?,
             None => default_path(account.is_some())?,
         };
-        make_folder(&path, account.as_ref())?;
+        let folder = place::open(&path, account.as_ref())?;
         if let Some(account) = &account {
             account.assume()?;
         }
-        let lock = lock(&path)?;
+        check_reach(&folder, &path)?;
+        let lock = lock(&folder, &path)?;
         let sockets = socket_folder(&path);
         make_socket_folder(&sockets)?;
         Ok(Folder { path, sockets, _lock: lock })
@@ -160,44 +167,34 @@ fn default_path(root: bool) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Makes the folder if need be, and gives it to `account`. An existing folder must be
-/// empty or a tutorial's: nothing of the user's is ever mixed with ours.
-fn make_folder(path: &Path, account: Option<&Account>) -> Result<(), Failure> {
-    let attempt = |error| Failure::io(format!("cannot use {}", path.display()), error);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(attempt)?;
+/// Makes sure that the path, which is what PostgreSQL gets, leads to the folder for the user of
+/// this process too.
+fn check_reach(folder: &OwnedFd, path: &Path) -> Result<(), Failure> {
+    let reach = || -> io::Result<bool> {
+        let (opened, named) = (rustix::fs::fstat(folder)?, fs::metadata(path)?);
+        Ok((opened.st_dev, opened.st_ino) == (named.dev(), named.ino()))
+    };
+    let path = path.display();
+    match reach() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("{path} was exchanged for another folder").into()),
+        Err(error) => Err(Failure::io(
+            format_args!(
+                "cannot reach {path} (PostgreSQL does not run as root, so an unprivileged user \
+                 must be able to reach it: try another --data)"
+            ),
+            error,
+        )),
     }
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(attempt(error)),
-        _ => {}
-    }
-    let metadata = fs::metadata(path).map_err(attempt)?;
-    let owner = account.map_or_else(account::effective_uid, |account| account.uid);
-    if metadata.uid() == owner && path.join("tutorial.lock").exists() {
-        return Ok(());
-    }
-    if fs::read_dir(path).map_err(attempt)?.next().is_some() {
-        let path = path.display();
-        let text = format!("{path} holds something else: name an empty or new folder with --data");
-        return Err(text.into());
-    }
-    if let Some(account) = account {
-        chown(path, Some(account.uid), Some(account.gid)).map_err(attempt)?;
-    }
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(attempt)
 }
 
-fn lock(path: &Path) -> Result<File, Failure> {
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path.join("tutorial.lock"))
-        .map_err(|error| {
-            let path = path.display();
-            Failure::io(format!("cannot write into {path} (PostgreSQL does not run as root, so an unprivileged user must be able to reach it: try another --data)"), error)
-        })?;
+/// Locks the folder for this process.
+fn lock(folder: &OwnedFd, path: &Path) -> Result<File, Failure> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(folder, LOCK, flags, Mode::RUSR | Mode::WUSR).map(File::from);
+    let file = file.map_err(|error| {
+        Failure::io(format_args!("cannot write into {}", path.display()), error.into())
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -253,6 +250,8 @@ fn is_server(program: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_socket_lies_beside_the_cluster_unless_the_path_is_too_long() {
@@ -282,22 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_something_else_in_it_is_left_alone() {
-        let data = tempfile::tempdir().unwrap();
-        fs::write(data.path().join("thesis.txt"), "mine").unwrap();
-        let text = make_folder(data.path(), None).unwrap_err().to_string();
-        assert!(text.contains("holds something else"), "{text}");
-    }
-
-    #[test]
     fn a_folder_in_use_is_refused() {
         let data = tempfile::tempdir().unwrap();
-        make_folder(data.path(), None).unwrap();
-        let held = lock(data.path()).unwrap();
-        let text = lock(data.path()).unwrap_err().to_string();
+        let folder = place::open(data.path(), None).unwrap();
+        let lock = || lock(&folder, data.path());
+        let held = lock().unwrap();
+        let text = lock().unwrap_err().to_string();
         assert!(text.contains("another `goldenkey tutorial`"), "{text}");
         drop(held);
-        lock(data.path()).unwrap();
+        lock().unwrap();
     }
 
     #[test]

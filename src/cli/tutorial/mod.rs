@@ -6,6 +6,7 @@ mod cluster;
 mod configuration;
 mod database;
 mod folder;
+mod place;
 mod programs;
 mod steps;
 
