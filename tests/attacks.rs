@@ -25,6 +25,8 @@ mod remote_keys;
 mod replay;
 #[path = "attacks/response_settings.rs"]
 mod response_settings;
+#[path = "attacks/secrets.rs"]
+mod secrets;
 #[path = "attacks/tokens.rs"]
 mod tokens;
 
