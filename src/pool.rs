@@ -6,16 +6,21 @@
 //! acquisition timeout, and there are never more attempts to connect than workers that
 //! want to.
 
-use crate::config::connection::{ConnectError, Connector, SessionDefaults, close_aside};
+use crate::cancel::Cancel;
+use crate::config::connection::{
+    ConnectError, Connector, SessionDefaults, SessionSocket, close_aside,
+};
 use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
 use postgres::error::SqlState;
-use postgres::{Client, SimpleQueryMessage};
+use postgres::{CancelToken, Client, SimpleQueryMessage};
 use r2d2::ManageConnection;
+use scheduled_thread_pool::ScheduledThreadPool;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A connection that has been idle for longer is tried before it is used: the server may
@@ -29,6 +34,22 @@ const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// it doubles with each failure up to the maximum. Then one is made, and only one.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// A request that waits for a connection notices after so long that its client has left.
+const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A cancellation is repeated after this long: the first one may have come before its query.
+const CANCEL_REPEAT: Duration = Duration::from_secs(1);
+
+/// When a cancelled query has not ended after this long, its connection is shut down.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// At most so many cancellations are on their way at a time. Each holds a thread; those that
+/// find none are left to be repeated.
+const MAX_CANCELLATIONS: usize = 16;
+
+/// Stack of a thread that cancels.
+const CANCEL_STACK_BYTES: usize = 256 << 10;
 
 /// How many connections there may be and how long they live.
 #[derive(Debug, Clone)]
@@ -66,6 +87,9 @@ struct Shared {
     epoch: Instant,
     open: AtomicU64,
     waiting: AtomicU64,
+    scheduler: Arc<ScheduledThreadPool>,
+    /// Cancellations on their way.
+    cancellations: AtomicUsize,
 }
 
 struct Failure {
@@ -81,13 +105,15 @@ pub enum Unavailable {
     Exhausted,
     /// The database cannot be reached, or refuses.
     Unreachable(Arc<ConnectError>),
+    /// The client has left while its request waited.
+    Cancelled,
 }
 
 impl Unavailable {
     /// Whether the database went away, rather than having no connection to spare.
     pub fn is_loss(&self) -> bool {
         match self {
-            Unavailable::Exhausted => false,
+            Unavailable::Exhausted | Unavailable::Cancelled => false,
             Unavailable::Unreachable(error) => {
                 error.code() != Some(&SqlState::TOO_MANY_CONNECTIONS)
             }
@@ -98,13 +124,14 @@ impl Unavailable {
 impl Pool {
     /// A pool that opens its connections with `connector`, none yet, and tells `observer`.
     pub fn new(connector: Connector, settings: &Settings, observer: Arc<Observer>) -> Self {
+        let scheduler = Arc::new(scheduler());
         let slots = r2d2::Pool::builder()
             .max_size(u32::try_from(settings.size).unwrap_or(u32::MAX).max(1))
             .min_idle(Some(0))
             .test_on_check_out(false)
             .max_lifetime(non_zero(settings.max_lifetime))
             .idle_timeout(non_zero(settings.max_idle_time))
-            .thread_pool(Arc::new(scheduler()))
+            .thread_pool(scheduler.clone())
             .build_unchecked(Slots);
         let shared = Shared {
             connector,
@@ -117,6 +144,8 @@ impl Pool {
             epoch: Instant::now(),
             open: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
+            scheduler,
+            cancellations: AtomicUsize::new(0),
         };
         Self { slots, shared: Arc::new(shared), acquisition_timeout: settings.acquisition_timeout }
     }
@@ -124,9 +153,10 @@ impl Pool {
     /// A connection for one request.
     ///
     /// # Errors
-    /// When all stay in use for the acquisition timeout, or the database cannot be reached.
-    pub fn get(&self) -> Result<Pooled, Unavailable> {
-        let mut pooled = self.slot()?;
+    /// When all stay in use for the acquisition timeout, the database cannot be reached, or
+    /// the client has left.
+    pub fn get(&self, cancel: Option<&Cancel>) -> Result<Pooled, Unavailable> {
+        let mut pooled = self.slot(cancel)?;
         let Err(unavailable) = self.ready(&mut pooled) else { return Ok(pooled) };
         // Where the database gives no further connections, an idle one will do.
         let mut without = vec![pooled];
@@ -141,18 +171,32 @@ impl Pool {
     }
 
     /// A slot, as soon as one is free.
-    fn slot(&self) -> Result<Pooled, Unavailable> {
+    fn slot(&self, cancel: Option<&Cancel>) -> Result<Pooled, Unavailable> {
         let Shared { waiting, observer, .. } = &*self.shared;
         let begun = Instant::now();
         waiting.fetch_add(1, Ordering::Relaxed);
-        let slot = self.slots.get_timeout(self.acquisition_timeout);
+        let slot = self.wait_for_slot(begun + self.acquisition_timeout, cancel);
         waiting.fetch_sub(1, Ordering::Relaxed);
         observer.observe(&Event::PoolWaited(begun.elapsed()));
-        match slot {
-            Ok(slot) => Ok(Pooled(slot)),
-            Err(_) => {
-                observer.observe(&Event::PoolTimeout);
-                Err(Unavailable::Exhausted)
+        if let Err(Unavailable::Exhausted) = slot {
+            observer.observe(&Event::PoolTimeout);
+        }
+        slot
+    }
+
+    fn wait_for_slot(
+        &self,
+        deadline: Instant,
+        cancel: Option<&Cancel>,
+    ) -> Result<Pooled, Unavailable> {
+        let has_left = || cancel.is_some_and(Cancel::is_cancelled);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.slots.get_timeout(left.min(CANCEL_POLL_INTERVAL)) {
+                _ if has_left() => return Err(Unavailable::Cancelled),
+                Ok(slot) => return Ok(Pooled(slot)),
+                Err(_) if left <= CANCEL_POLL_INTERVAL => return Err(Unavailable::Exhausted),
+                Err(_) => {}
             }
         }
     }
@@ -164,17 +208,23 @@ impl Pool {
         }
         let generation = self.shared.generation.load(Ordering::Acquire);
         let defaults = lock(&self.shared.session_defaults).clone();
-        let mut client = self.connect(defaults.as_deref())?;
+        let (mut client, socket) = self.connect(defaults.as_deref())?;
         let search_path = defaults.map(|defaults| defaults.search_path.clone());
         let search_path = search_path.filter(|path| falls_back_to(&mut client, path));
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.shared.observer.observe(&Event::ConnectionOpened);
+        let session = Session {
+            token: client.cancel_token(),
+            socket,
+            closed: Mutex::new(false),
+            shared: self.shared.clone(),
+        };
         slot.connection = Some(Connection {
             client,
+            session: Arc::new(session),
             search_path,
             statements: StatementCache::default(),
             in_doubt: false,
-            shared: self.shared.clone(),
             generation,
             opened_at: Instant::now(),
             used_at: Instant::now(),
@@ -183,7 +233,10 @@ impl Pool {
         Ok(())
     }
 
-    fn connect(&self, defaults: Option<&SessionDefaults>) -> Result<Client, Unavailable> {
+    fn connect(
+        &self,
+        defaults: Option<&SessionDefaults>,
+    ) -> Result<(Client, Option<SessionSocket>), Unavailable> {
         if let Some(failure) = &mut *self.failure() {
             let now = Instant::now();
             if now < failure.retry_at {
@@ -193,9 +246,9 @@ impl Pool {
             failure.retry_at = now + failure.backoff;
         }
         match self.shared.connector.connect_with(defaults) {
-            Ok(client) => {
+            Ok(connected) => {
                 *self.failure() = None;
-                Ok(client)
+                Ok(connected)
             }
             Err(error) => Err(Unavailable::Unreachable(self.note_failure(error))),
         }
@@ -322,12 +375,9 @@ fn non_zero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
-/// One thread makes slots and drops idle connections.
-fn scheduler() -> scheduled_thread_pool::ScheduledThreadPool {
-    scheduled_thread_pool::ScheduledThreadPool::builder()
-        .num_threads(1)
-        .thread_name_pattern("pool")
-        .build()
+/// One thread makes slots, drops idle connections and looks after cancelled queries.
+fn scheduler() -> ScheduledThreadPool {
+    ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("pool").build()
 }
 
 /// A connection on loan. It goes back when dropped; one in doubt is closed.
@@ -380,7 +430,7 @@ pub struct Connection {
     /// sent and unset once the session is known to be clean, so that an error, a timeout
     /// or a panic between the two closes the connection.
     pub in_doubt: bool,
-    shared: Arc<Shared>,
+    session: Arc<Session>,
     generation: u64,
     opened_at: Instant,
     /// When it was last known to work.
@@ -390,14 +440,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// What stops the statement that runs in this session, from another thread.
+    /// What stops the statement that runs in this session, from another thread. The session is
+    /// closed afterwards.
     pub fn canceller(&self) -> impl FnOnce() + Send + 'static {
-        let (token, connector) = (self.client.cancel_token(), self.shared.connector.clone());
-        move || {
-            if let Err(error) = connector.cancel(&token) {
-                log::warn!("could not cancel a query: {error}");
-            }
-        }
+        let session = self.session.clone();
+        move || session.stop()
     }
 
     /// Whether it works; what is known from before `doubted_until` does not count.
@@ -406,15 +453,68 @@ impl Connection {
             return false;
         }
         let trusted = self.used_at.elapsed() < TRUSTED_IDLE
-            && self.shared.micros(self.used_at) > doubted_until;
+            && self.session.shared.micros(self.used_at) > doubted_until;
         trusted || self.client.is_valid(TRIAL_TIMEOUT).is_ok()
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.observer.observe(&Event::ConnectionClosed(self.end));
+        let Session { shared, closed, .. } = &*self.session;
+        *lock(closed) = true;
+        shared.open.fetch_sub(1, Ordering::Relaxed);
+        shared.observer.observe(&Event::ConnectionClosed(self.end));
+    }
+}
+
+/// What of a session can be reached from other threads.
+struct Session {
+    token: CancelToken,
+    socket: Option<SessionSocket>,
+    /// Whether it is being closed; then its socket's descriptor may be another's any moment.
+    closed: Mutex<bool>,
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    /// Stops what the session is doing, without waiting: asks the server to cancel it, asks
+    /// again, and shuts the connection down when nothing helps.
+    fn stop(self: Arc<Self>) {
+        let (repeating, ending) = (self.clone(), self.clone());
+        let scheduler = &self.shared.scheduler;
+        scheduler.execute_after(CANCEL_REPEAT, move || repeating.cancel());
+        scheduler.execute_after(CANCEL_PATIENCE, move || ending.shut_down());
+        self.cancel();
+    }
+
+    /// Asks the server to cancel what it does for this session, on a thread of its own: a
+    /// server that does not answer the session may not answer this either.
+    fn cancel(self: Arc<Self>) {
+        let cancellations = &self.shared.cancellations;
+        if *lock(&self.closed) || cancellations.load(Ordering::Relaxed) >= MAX_CANCELLATIONS {
+            return;
+        }
+        cancellations.fetch_add(1, Ordering::Relaxed);
+        let session = self.clone();
+        let thread = thread::Builder::new().name("cancel".to_owned());
+        let spawned = thread.stack_size(CANCEL_STACK_BYTES).spawn(move || {
+            if let Err(error) = session.shared.connector.cancel(&session.token) {
+                log::warn!("could not cancel a query: {error}");
+            }
+            session.shared.cancellations.fetch_sub(1, Ordering::Relaxed);
+        });
+        if let Err(error) = spawned {
+            self.shared.cancellations.fetch_sub(1, Ordering::Relaxed);
+            log::warn!("could not cancel a query: {error}");
+        }
+    }
+
+    fn shut_down(&self) {
+        let closed = lock(&self.closed);
+        if let (false, Some(socket)) = (*closed, self.socket) {
+            log::warn!("a session did not answer to a cancellation and was closed");
+            socket.shut_down();
+        }
     }
 }
 

@@ -19,6 +19,8 @@ mod quoting;
 mod reloads;
 #[path = "must_never/roles.rs"]
 mod roles;
+#[path = "must_never/sessions.rs"]
+mod sessions;
 
 /// Roles and views that show who a request runs as.
 const SQL: &str = "

@@ -22,6 +22,7 @@ pub use loader::Loader;
 pub use reloads::{Reloads, Wanted};
 pub use supervisor::Supervisor;
 
+use crate::cancel::Cancel;
 use crate::config::TxEnd;
 use crate::error::{Error, Result};
 use crate::http::{Headers, Request, Response};
@@ -32,7 +33,7 @@ use crate::query::{self, Statement};
 use crate::request::{ApiRequest, Method, Preferences, Resource, Transaction as Wish};
 use crate::response::{self, Finished};
 use crate::schema::{IsolationLevel, Routine, SchemaCache, Volatility};
-use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction};
+use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction, client_left};
 use arc_swap::ArcSwap;
 use record::Record;
 use std::cell::RefCell;
@@ -173,8 +174,8 @@ impl App {
 
 impl App {
     /// A connection to the database.
-    fn connection(&self) -> Result<Pooled> {
-        self.pool.get().map_err(|error| {
+    fn connection(&self, cancel: Option<&Cancel>) -> Result<Pooled> {
+        self.pool.get(cancel).map_err(|error| {
             if error.is_loss() {
                 self.reloads.database_lost();
             }
@@ -254,7 +255,8 @@ impl Exchange<'_> {
         transaction: &Transaction,
         message: &mut String,
     ) -> Result<Outcome> {
-        let mut pooled = app.connection()?;
+        let cancel = self.http.cancel.as_deref();
+        let mut pooled = app.connection(cancel)?;
         let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
         match transaction.run(connection, message) {
             Ok(outcome) => Ok(outcome),
@@ -457,6 +459,7 @@ fn unavailable(unavailable: Unavailable) -> Error {
         Unavailable::Exhausted => {
             Error::new(504, "PGRST003", "Timed out acquiring connection from connection pool.")
         }
+        Unavailable::Cancelled => client_left(),
         Unavailable::Unreachable(error) => {
             Error::new(503, "PGRST000", "Database connection error. Retrying the connection.")
                 .details(error.for_clients())

@@ -10,11 +10,8 @@ use crate::request::ast::{
     Aggregate, Condition, Direction, Embed, EmbedPath, JoinType, JsonOperand, NullsOrder,
     OrderTerm, Query, SelectField, SelectItem,
 };
-use crate::schema::{QualifiedName, Relation, Relationship, SchemaCache};
+use crate::schema::{MAX_IDENTIFIER_BYTES, QualifiedName, Relation, Relationship, SchemaCache};
 use std::borrow::Cow;
-
-/// PostgreSQL cuts longer identifiers off (`NAMEDATALEN - 1` bytes).
-const MAX_IDENTIFIER_BYTES: usize = 63;
 
 /// One `SELECT`: a relation, what is taken of it, and what is embedded in it.
 #[derive(Debug)]

@@ -20,6 +20,9 @@ use serde::{Serialize, Serializer};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+/// The most bytes of an identifier; PostgreSQL cuts longer ones off (`NAMEDATALEN - 1`).
+pub const MAX_IDENTIFIER_BYTES: usize = 63;
+
 /// A name of an object and of the schema it is in, both unquoted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QualifiedName {

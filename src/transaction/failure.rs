@@ -8,10 +8,17 @@ use crate::query::response_settings;
 use postgres::error::DbError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// The setting that is asked for, and does not exist, when a prepared statement would run as
-/// another role than the one that it was prepared for.
-pub(super) const OTHER_ROLE: &str = "goldenkey.prepared_for_another_role";
+/// another role than the one that it was prepared for. Its name stands in the error, and
+/// nobody outside can know it, so that no text of a client's is taken for it.
+pub(super) static OTHER_ROLE: LazyLock<String> = LazyLock::new(|| {
+    let mut random = [0; 16];
+    // Without randomness the name can be guessed, which costs a session its statements.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    format!("goldenkey.other_role_{:032x}", u128::from_ne_bytes(random))
+});
 
 /// A failed message to the database.
 pub struct Failure {
@@ -39,7 +46,7 @@ impl Failure {
     pub fn is_of_prepared_statements(&self) -> bool {
         self.error.as_db_error().is_some_and(|error| match error.code().code() {
             "26000" | "42P05" => error.message().starts_with("prepared statement \"k"),
-            "42704" => error.message().contains(OTHER_ROLE),
+            "42704" => error.message().contains(&*OTHER_ROLE),
             _ => false,
         })
     }
@@ -132,7 +139,8 @@ fn status_of(code: &str, message: &str, authenticated: bool) -> u16 {
         "42501" if authenticated => 403,
         "42501" => 401,
         "53400" => 500,
-        "57P01" => 503,
+        // The server ended the session: an administrator, or because it was idle.
+        "57P01" | "57P05" => 503,
         "P0001" => 400,
         _ => match &code.as_bytes()[..code.len().min(2)] {
             b"08" | b"53" => 503,

@@ -14,11 +14,12 @@ pub use prelude::{Prelude, PreludeSettings};
 pub use statements::StatementCache;
 
 use crate::cancel::{Cancel, CancelGuard};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pool::Connection;
 use crate::query::quote::literal;
 use crate::query::{Column, Sql, Statement};
 use crate::schema::IsolationLevel;
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::{SimpleQueryMessage, SimpleQueryRow};
 use prelude::push_stored_setting;
 use statements::Use;
@@ -91,7 +92,7 @@ pub enum Aborted {
     /// The database said no, or went away.
     Failed(Failure),
     /// The result was not acceptable, and its effects are gone.
-    Refused(crate::error::Error),
+    Refused(Error),
 }
 
 impl Transaction<'_> {
@@ -124,13 +125,17 @@ impl Transaction<'_> {
         connection: &mut Connection,
         message: &mut String,
     ) -> Result<Outcome, Aborted> {
+        if self.cancel.is_some_and(|cancel| cancel.is_cancelled()) {
+            return Err(Aborted::Refused(client_left()));
+        }
         message.clear();
         // Before anything of the session is used: it may take what would be used away.
-        if let Some(eviction) = connection.statements.eviction() {
-            message.push_str(&eviction);
+        if let Some(upkeep) = connection.statements.upkeep() {
+            message.push_str(&upkeep);
             message.push(';');
         }
         let (session_use, key) = self.plan_use(connection);
+        let cleaning = cleaning(connection);
         self.write_beginning(connection, session_use, message);
         connection.in_doubt = true;
         let guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
@@ -142,7 +147,7 @@ impl Transaction<'_> {
         let may_commit = ahead.is_ok() && !self.read_only;
         let mut preparing = None;
         let answer = ahead.and_then(|()| {
-            preparing = self.write_statement(session_use, key, message);
+            preparing = self.write_statement(session_use, key, cleaning, message);
             connection.client.simple_query(message)
         });
         let cancelled = guard.is_some_and(CancelGuard::finish);
@@ -226,6 +231,7 @@ impl Transaction<'_> {
         &self,
         session_use: Use,
         key: String,
+        cleaning: &str,
         out: &mut String,
     ) -> Option<(String, u64)> {
         if let Some(estimate) = &self.statement.estimate {
@@ -258,6 +264,9 @@ impl Transaction<'_> {
             End::Rollback => ";SET CONSTRAINTS ALL IMMEDIATE;ROLLBACK",
             End::Decide(_) => "",
         });
+        if matches!(self.end, End::Commit) {
+            out.push_str(cleaning);
+        }
         preparing
     }
 
@@ -268,7 +277,8 @@ impl Transaction<'_> {
                 roll_back(connection);
                 return Err(Aborted::Refused(error));
             }
-            if let Err(error) = connection.client.batch_execute("COMMIT") {
+            let message = format!("COMMIT{}", cleaning(connection));
+            if let Err(error) = connection.client.batch_execute(&message) {
                 let failure = Failure::new(error, !self.read_only);
                 if !failure.ends_session() {
                     roll_back(connection);
@@ -279,6 +289,21 @@ impl Transaction<'_> {
         clean(connection);
         Ok(outcome)
     }
+}
+
+/// What takes out of a session what functions may have left in it beyond their transaction.
+/// It costs PostgreSQL nothing measurable where there is nothing. What a transaction does to
+/// settings goes with it when it fails, so only a commit is followed by this.
+///
+/// The encoding is said and not reset: a pooler's sessions may begin with another one.
+const CLEANING: &str = ";RESET ALL;SET client_encoding='UTF8';UNLISTEN *;CLOSE ALL;DISCARD TEMP";
+
+/// The same in a session of a pooler, whose own settings are the pooler's business.
+const CLEANING_BEHIND_POOLER: &str = ";SET client_encoding='UTF8'";
+
+fn cleaning(connection: &Connection) -> &'static str {
+    // Only a session of our own has kept the search path that it began with.
+    if connection.search_path.is_some() { CLEANING } else { CLEANING_BEHIND_POOLER }
 }
 
 /// A message buffer larger than this is not kept for the next request.
@@ -292,8 +317,13 @@ fn push_role_check(out: &mut String, role: &str) {
     literal(out, role);
     // There is no such setting: asking for it is an error that can be told from others.
     out.push_str(" THEN current_setting(");
-    literal(out, failure::OTHER_ROLE);
+    literal(out, &failure::OTHER_ROLE);
     out.push_str(") END;");
+}
+
+/// The client has left before its request was run: what PostgreSQL says of a cancelled query.
+pub fn client_left() -> Error {
+    Error::new(500, "57014", "canceling statement due to user request")
 }
 
 fn write_execute(out: &mut String, number: u64, sql: &Sql) {
@@ -310,6 +340,12 @@ fn roll_back(connection: &mut Connection) {
 }
 
 fn clean(connection: &mut Connection) {
+    // What a function listened to for the length of its transaction; nobody reads it.
+    if !connection.client.notifications().is_empty() {
+        let mut notifications = connection.client.notifications();
+        let mut unread = notifications.iter();
+        while let Ok(Some(_)) = unread.next() {}
+    }
     connection.in_doubt = false;
     connection.used_at = Instant::now();
 }

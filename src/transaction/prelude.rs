@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::http::Headers;
 use crate::query::quote::{identifier, literal};
 use crate::request::{ApiRequest, cookies_json, headers_json};
-use crate::schema::{RoleSettings, Routine};
+use crate::schema::{MAX_IDENTIFIER_BYTES, RoleSettings, Routine};
 
 /// `SET ROLE none` would mean the login role, whatever role of that name there is.
 const RESERVED_ROLE: &str = "none";
@@ -121,11 +121,13 @@ fn reserved_role(role: &str) -> Error {
         .log("the role name \"none\" is reserved: SET ROLE takes it for the login role")
 }
 
-/// Whether a claim's name can be the last part of a setting's name.
+/// Whether a claim's name can be the last part of a setting's name, and stands for no other
+/// claim there: the names of settings have no case, and end after 63 bytes.
 fn is_plain(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
+    name.len() <= MAX_IDENTIFIER_BYTES
+        && bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_')
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'$'))
 }
 
 /// Appends `SET LOCAL name='value';`. The parts of the name are quoted.

@@ -5,6 +5,7 @@
 //! it makes a plan, and resolves names then.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// At most so many statements are prepared in a session.
 const MAX_PREPARED: usize = 256;
@@ -22,9 +23,15 @@ const MAX_SEEN: usize = 1024;
 /// After so many statements whose fate is unknown, all are given up.
 const MAX_ORPHANS: usize = 32;
 
+/// So old may what a plan knows of roles be. PostgreSQL makes plans anew when tables change,
+/// but not when a membership or `BYPASSRLS` is taken away, which decides the policies in them.
+const PLANS_LIFETIME: Duration = Duration::from_secs(5);
+
 /// What is prepared in a session.
 #[derive(Debug, Default)]
 pub struct StatementCache {
+    /// When all plans were last known to be fresh.
+    plans_made_at: Option<Instant>,
     prepared: HashMap<Box<str>, Prepared>,
     /// The length of all keys of `prepared`.
     prepared_bytes: usize,
@@ -97,14 +104,21 @@ impl StatementCache {
         self.orphans = MAX_ORPHANS;
     }
 
-    /// SQL that makes room, to be run before the next use; `None` when there is room.
-    pub fn eviction(&mut self) -> Option<String> {
+    /// SQL that makes room and renews old plans, to be run before the next use; `None` when
+    /// there is nothing to do.
+    pub fn upkeep(&mut self) -> Option<String> {
         if self.orphans >= MAX_ORPHANS {
             self.orphans = 0;
             self.forget_all();
             return Some("DEALLOCATE ALL".to_owned());
         }
         let mut sql = String::new();
+        if self.plans_made_at.is_none_or(|at| at.elapsed() >= PLANS_LIFETIME) {
+            self.plans_made_at = Some(Instant::now());
+            if !self.prepared.is_empty() {
+                sql.push_str("DISCARD PLANS");
+            }
+        }
         while self.is_full() {
             let oldest = self.prepared.iter().min_by_key(|(_, p)| p.used_at)?.0.clone();
             let prepared = self.prepared.remove(&oldest)?;
@@ -166,8 +180,8 @@ mod tests {
         for _ in 0..MAX_ORPHANS {
             cache.failed();
         }
-        assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE ALL"));
-        assert_eq!(cache.eviction(), None);
+        assert_eq!(cache.upkeep().as_deref(), Some("DEALLOCATE ALL"));
+        assert_eq!(cache.upkeep(), None);
         assert_eq!(cache.plan_use("a"), Use::Prepare(2));
     }
 
@@ -176,7 +190,7 @@ mod tests {
         let mut cache = StatementCache::default();
         for i in 0..100 {
             let key = format!("{i}{}", "x".repeat(MAX_KEY_BYTES - 10));
-            cache.eviction();
+            cache.upkeep();
             cache.plan_use(&key);
             let Use::Prepare(number) = cache.plan_use(&key) else {
                 panic!("a second use prepares")
@@ -198,8 +212,8 @@ mod tests {
         cache.plan_use("a");
         cache.prepared("a", 1);
         cache.retire();
-        assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE ALL"));
-        assert_eq!(cache.eviction(), None);
+        assert_eq!(cache.upkeep().as_deref(), Some("DEALLOCATE ALL"));
+        assert_eq!(cache.upkeep(), None);
         for _ in 0..3 {
             assert_eq!(cache.plan_use("a"), Use::Inline);
         }
@@ -217,7 +231,7 @@ mod tests {
             cache.prepared(&key, number);
         }
         cache.plan_use("k0");
-        assert_eq!(cache.eviction().as_deref(), Some("DEALLOCATE k2"));
-        assert_eq!(cache.eviction(), None);
+        assert_eq!(cache.upkeep().as_deref(), Some("DEALLOCATE k2"));
+        assert_eq!(cache.upkeep(), None);
     }
 }

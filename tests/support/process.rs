@@ -7,6 +7,7 @@ use std::time::Duration;
 /// The signals that tests send.
 #[derive(Debug, Clone, Copy)]
 pub enum Signal {
+    Continue,
     Interrupt,
     Kill,
     Quit,
@@ -19,6 +20,7 @@ pub enum Signal {
 /// Sends a signal; a process that is already gone is fine.
 pub fn send(pid: u32, signal: Signal) {
     let number = match signal {
+        Signal::Continue => libc::SIGCONT,
         Signal::Interrupt => libc::SIGINT,
         Signal::Kill => libc::SIGKILL,
         Signal::Quit => libc::SIGQUIT,

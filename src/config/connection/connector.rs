@@ -2,6 +2,7 @@
 
 use super::ConnectionError;
 use super::settings::{ConnectionSettings, Host, Server, TargetSession};
+use super::socket::{Peer, SessionSocket, Watch};
 use super::tls::SslMode;
 use postgres::config::{SslMode as Negotiation, SslNegotiation};
 use postgres::error::{DbError, SqlState};
@@ -23,9 +24,16 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_COUNT: u32 = 3;
 
+/// How long what was sent may stay unconfirmed by the peer's system, unless the parameters
+/// say otherwise. The system's default is a quarter of an hour.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The most attempts that may hang beyond their time. Each holds a thread, which ends when
 /// the server answers or the connection breaks.
 const MAX_OVERDUE: usize = 8;
+
+/// A session, and its socket where that could be told.
+type Connected = (Client, Option<SessionSocket>);
 
 /// Opens connections. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +62,7 @@ pub struct SessionDefaults {
 /// A server with the whole of what it takes to connect to it.
 struct Endpoint {
     shown: String,
+    peer: Peer,
     /// One for each kind of encryption to try, in order.
     attempts: Vec<Config>,
 }
@@ -97,12 +106,15 @@ impl Connector {
     ///
     /// The error is that of the last server tried.
     pub fn connect(&self) -> Result<Client, ConnectError> {
-        self.connect_with(None)
+        self.connect_with(None).map(|(client, _)| client)
     }
 
-    /// The same, with defaults of the session. A pooler between may refuse such settings or
+    /// The same, with defaults of the session, and with its socket. A pooler between may refuse such settings or
     /// lose them: then the session does not have them.
-    pub fn connect_with(&self, defaults: Option<&SessionDefaults>) -> Result<Client, ConnectError> {
+    pub fn connect_with(
+        &self,
+        defaults: Option<&SessionDefaults>,
+    ) -> Result<Connected, ConnectError> {
         let mut order: Vec<&Endpoint> = self.0.servers.iter().collect();
         if self.0.shuffle {
             shuffle(&mut order);
@@ -116,7 +128,7 @@ impl Connector {
             rounds.iter().flat_map(|target| order.iter().map(move |endpoint| (target, endpoint)))
         {
             match self.connect_to(endpoint, *target, defaults) {
-                Ok(client) => return Ok(client),
+                Ok(connected) => return Ok(connected),
                 Err(error) => last = Some(error),
             }
         }
@@ -137,18 +149,19 @@ impl Connector {
         endpoint: &Endpoint,
         target: TargetSession,
         defaults: Option<&SessionDefaults>,
-    ) -> Result<Client, ConnectError> {
+    ) -> Result<Connected, ConnectError> {
         let mut last = None;
         for config in &endpoint.attempts {
+            let attempt = |config: &Config| self.attempt(config, &endpoint.peer, target);
             let attempted = match defaults {
-                None => self.attempt(config, target),
-                Some(defaults) => match self.attempt(&with_defaults(config, defaults), target) {
-                    Err(cause) if cause.is_about_parameters() => self.attempt(config, target),
+                None => attempt(config),
+                Some(defaults) => match attempt(&with_defaults(config, defaults)) {
+                    Err(cause) if cause.is_about_parameters() => attempt(config),
                     attempted => attempted,
                 },
             };
             match attempted {
-                Ok(client) => return Ok(client),
+                Ok(connected) => return Ok(connected),
                 Err(cause) => {
                     let retry = cause.is_about_encryption();
                     last = Some(ConnectError { server: endpoint.shown.clone(), cause });
@@ -164,18 +177,27 @@ impl Connector {
     /// One attempt within the time. It runs on a thread of its own, because `postgres`
     /// bounds the time of the TCP connection only, not of what the server then does, and
     /// because it panics when there are no more file descriptors.
-    fn attempt(&self, config: &Config, target: TargetSession) -> Result<Client, Cause> {
+    fn attempt(
+        &self,
+        config: &Config,
+        peer: &Peer,
+        target: TargetSession,
+    ) -> Result<Connected, Cause> {
         let timeout = self.0.timeout.unwrap_or(Duration::MAX);
         if self.0.overdue.load(Ordering::Relaxed) >= MAX_OVERDUE {
             return Err(Cause::Timeout(timeout));
         }
-        let (inner, config) = (Arc::clone(&self.0), config.clone());
+        let (inner, config, peer) = (Arc::clone(&self.0), config.clone(), peer.clone());
         // Without capacity, so that a result is either received or known to be late.
         let (sender, receiver) = mpsc::sync_channel(0);
         std::thread::Builder::new()
             .name("connect".into())
             .spawn(move || {
-                let connect = || inner.connect(&config, target);
+                let connect = || {
+                    let watch = Watch::begin(&peer);
+                    let client = inner.connect(&config, target)?;
+                    Ok((client, watch.and_then(|watch| watch.find())))
+                };
                 let result = catch_unwind(AssertUnwindSafe(connect)).unwrap_or(Err(Cause::Panic));
                 if sender.send(result).is_err() {
                     inner.overdue.fetch_sub(1, Ordering::Relaxed);
@@ -230,7 +252,7 @@ impl Endpoint {
             config.ssl_mode(*mode);
             config
         });
-        Endpoint { shown, attempts: attempts.collect() }
+        Endpoint { shown, peer: Peer::of(&server.host, port), attempts: attempts.collect() }
     }
 }
 
@@ -263,9 +285,7 @@ fn config(settings: &ConnectionSettings, server: &Server) -> Config {
     if let Some(options) = &settings.options {
         config.options(options);
     }
-    if let Some(timeout) = settings.tcp_user_timeout {
-        config.tcp_user_timeout(timeout);
-    }
+    config.tcp_user_timeout(settings.tcp_user_timeout.unwrap_or(TCP_USER_TIMEOUT));
     if settings.tls.direct {
         config.ssl_negotiation(SslNegotiation::Direct);
     }

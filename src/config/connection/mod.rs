@@ -27,6 +27,7 @@ mod parameters;
 mod passfile;
 mod service;
 mod settings;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -35,6 +36,7 @@ mod uri;
 pub use aside::close_aside;
 pub use connector::{ConnectError, Connector, SessionDefaults};
 pub use settings::{ConnectionSettings, TargetSession};
+pub use socket::SessionSocket;
 pub use tls::SslMode;
 
 use std::fmt;

@@ -11,6 +11,11 @@ const MAY_SET: &str = "has_parameter_privilege(p.name, 'set')";
 const MAY_SET_BEFORE_GRANTS: &str =
     "(select own.rolsuper from pg_roles own where own.rolname = current_user)";
 
+/// Settings by which client and server understand each other. They are the server's own
+/// business, whatever a role brings.
+const OF_THE_PROTOCOL: [&str; 3] =
+    ["backslash_quote", "client_encoding", "standard_conforming_strings"];
+
 /// Reads the settings of the roles that the login role may take on, by role.
 pub(super) fn read(
     transaction: &mut Transaction<'_>,
@@ -34,6 +39,9 @@ fn add_setting(role: &mut RoleSettings, name: &str, value: &str) {
         role.isolation = IsolationLevel::from_setting(value);
         return;
     }
+    if OF_THE_PROTOCOL.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return;
+    }
     role.settings.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
     role.settings.push((name.into(), value.into()));
 }
@@ -49,6 +57,7 @@ mod tests {
             ("work_mem", "1MB"),
             ("statement_timeout", "1s"),
             ("statement_timeout", "2s"),
+            ("Client_Encoding", "SJIS"),
             ("default_transaction_isolation", "Repeatable READ"),
         ] {
             add_setting(&mut role, name, value);
