@@ -264,6 +264,10 @@ impl Exchange<'_> {
                 if failure.ends_session() {
                     // Whatever ended this connection may have ended the others.
                     app.pool.doubt();
+                    let cancelled = cancel.is_some_and(Cancel::is_cancelled);
+                    if !self.live.config.db_pool_automatic_recovery && !cancelled {
+                        app.reloads.give_up("a connection to the database was lost");
+                    }
                 }
                 Err(failure.into_error(self.identity.authenticated))
             }

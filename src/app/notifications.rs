@@ -70,6 +70,9 @@ impl Listener {
                     // Whatever ended this connection may have ended the others.
                     self.app.pool().doubt();
                     observer.observe(&Event::ListenerFailed(&self.channel, &error));
+                    if !self.app.live().config.db_pool_automatic_recovery {
+                        reloads.give_up(error);
+                    }
                     // The first attempt comes at once: often it was this connection only.
                     continue;
                 }

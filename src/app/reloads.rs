@@ -58,6 +58,8 @@ struct State {
     listener_generation: u64,
     /// Whether a notification may have been missed that came after the last load began.
     missed: bool,
+    /// Why a connection was lost that is not to be replaced.
+    lost: Option<String>,
     ending: bool,
 }
 
@@ -76,6 +78,8 @@ enum Listener {
 pub(super) enum Next {
     /// Loads this, or what it could not load before.
     Load(Wanted),
+    /// Ends, since a connection was lost for this reason.
+    GiveUp(String),
     /// Ends.
     End,
 }
@@ -100,6 +104,13 @@ impl Reloads {
     /// Whether the database is away as far as is known.
     pub fn is_database_lost(&self) -> bool {
         self.lock().database_lost
+    }
+
+    /// Tells that a connection was lost where connections are not to be replaced
+    /// (`db-pool-automatic-recovery`).
+    pub fn give_up(&self, reason: impl Into<String>) {
+        self.lock().lost.get_or_insert(reason.into());
+        self.changed.notify_all();
     }
 
     /// Ends the supervisor.
@@ -135,9 +146,14 @@ impl Reloads {
 impl Reloads {
     /// Waits until something is wanted, or for as long as `patience`.
     pub(super) fn next(&self, patience: Option<Duration>) -> Next {
-        let mut state = self.wait(patience, |state| state.ending || !state.wanted.is_empty());
+        let is_called =
+            |state: &State| state.ending || state.lost.is_some() || !state.wanted.is_empty();
+        let mut state = self.wait(patience, is_called);
         if state.ending {
             return Next::End;
+        }
+        if let Some(reason) = state.lost.take() {
+            return Next::GiveUp(reason);
         }
         Next::Load(std::mem::take(&mut state.wanted))
     }

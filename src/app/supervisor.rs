@@ -72,8 +72,8 @@ impl Supervisor {
     /// Calls `tried` after the first attempt, whatever came of it.
     ///
     /// # Errors
-    /// When the database refuses this user or password at the start, or cannot be reached and
-    /// `db-pool-automatic-recovery` is off.
+    /// When the database refuses this user or password at the start, or cannot be reached or
+    /// ends a connection and `db-pool-automatic-recovery` is off.
     pub fn run(mut self, tried: impl FnOnce()) -> Result<(), StartError> {
         self.keep_listener()?;
         let mut tried = Some(tried);
@@ -97,6 +97,10 @@ impl Supervisor {
             }
             match self.app.reloads().next(patience) {
                 Next::Load(more) => wanted |= more,
+                Next::GiveUp(reason) => {
+                    self.app.observer().observe(&Event::RecoveryDisabled);
+                    return Err(StartError::new(reason));
+                }
                 Next::End => return Ok(()),
             }
         }

@@ -30,7 +30,7 @@ const PLANS_LIFETIME: Duration = Duration::from_secs(5);
 /// What is prepared in a session.
 #[derive(Debug, Default)]
 pub struct StatementCache {
-    /// When all plans were last known to be fresh.
+    /// When all plans were last known to be fresh; `None` while there are none.
     plans_made_at: Option<Instant>,
     prepared: HashMap<Box<str>, Prepared>,
     /// The length of all keys of `prepared`.
@@ -87,6 +87,7 @@ impl StatementCache {
 
     /// The message that prepared the statement has succeeded.
     pub fn prepared(&mut self, key: &str, number: u64) {
+        self.plans_made_at.get_or_insert_with(Instant::now);
         self.prepared_bytes += key.len();
         self.prepared.insert(key.into(), Prepared { number, used_at: self.clock });
     }
@@ -113,11 +114,9 @@ impl StatementCache {
             return Some("DEALLOCATE ALL".to_owned());
         }
         let mut sql = String::new();
-        if self.plans_made_at.is_none_or(|at| at.elapsed() >= PLANS_LIFETIME) {
+        if self.plans_made_at.is_some_and(|at| at.elapsed() >= PLANS_LIFETIME) {
             self.plans_made_at = Some(Instant::now());
-            if !self.prepared.is_empty() {
-                sql.push_str("DISCARD PLANS");
-            }
+            sql.push_str("DISCARD PLANS");
         }
         while self.is_full() {
             let oldest = self.prepared.iter().min_by_key(|(_, p)| p.used_at)?.0.clone();

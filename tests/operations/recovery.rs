@@ -206,6 +206,29 @@ fn without_automatic_recovery_the_process_ends_when_the_database_does() {
 }
 
 #[test]
+fn without_automatic_recovery_the_process_ends_when_the_database_ends_its_connections() {
+    let cluster = Cluster::start();
+    let database = cluster.database(SQL);
+    let settings = Settings::new(&database).set("db-pool-automatic-recovery", false);
+    for whose in ["", "and query like 'LISTEN%'"] {
+        let mut server = Server::start(&settings);
+        assert_eq!(get(&server).status, 200);
+        eventually("it listens", &server, || {
+            database
+                .value("select 'yes' from pg_stat_activity where query like 'LISTEN%'")
+                .is_some()
+        });
+        database.sql(&format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where usename = 'authenticator' {whose}"
+        ));
+        let exit = server.wait_for_exit(LIMIT).expect("it ends");
+        assert_eq!(exit.code(), Some(1));
+        server.wait_for_log(0, "Automatic recovery disabled, exiting.");
+    }
+}
+
+#[test]
 fn a_server_that_cannot_load_its_schema_cache_goes_on_trying() {
     let cluster = Cluster::start();
     let database = cluster.database(SQL);
