@@ -1,6 +1,6 @@
 //! What connects: tries the servers in turn, each within its time, and judges them.
 
-use super::ConnectionError;
+use super::error::ConnectionError;
 use super::settings::{ConnectionSettings, Host, Server, TargetSession};
 use super::socket::{Peer, SessionSocket, Watch};
 use super::tls::SslMode;

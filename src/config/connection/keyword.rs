@@ -1,6 +1,6 @@
 //! Connection strings of keywords and values: `host=localhost dbname='my db'`.
 
-use super::ConnectionError;
+use super::error::ConnectionError;
 
 /// Reads pairs of a keyword and a value. A value with spaces stands in single quotes; a
 /// backslash takes the next character as it is.

@@ -22,6 +22,7 @@
 
 mod aside;
 mod connector;
+mod error;
 mod keyword;
 mod parameters;
 mod passfile;
@@ -35,26 +36,7 @@ mod uri;
 
 pub use aside::close_aside;
 pub use connector::{ConnectError, Connector, SessionDefaults};
+pub use error::ConnectionError;
 pub use settings::{ConnectionSettings, TargetSession};
 pub use socket::SessionSocket;
 pub use tls::SslMode;
-
-use std::fmt;
-
-/// A connection string that cannot be used. It never shows a password.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ConnectionError(String);
-
-impl ConnectionError {
-    fn new(text: impl Into<String>) -> Self {
-        ConnectionError(text.into())
-    }
-}
-
-impl fmt::Display for ConnectionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConnectionError {}

@@ -3,7 +3,8 @@
 
 use super::super::environment::Environment;
 use super::super::nearest::nearest;
-use super::{ConnectionError, keyword, service, uri};
+use super::error::ConnectionError;
+use super::{keyword, service, uri};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 

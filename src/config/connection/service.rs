@@ -3,7 +3,8 @@
 //! <https://www.postgresql.org/docs/current/libpq-pgservice.html>
 
 use super::super::environment::Environment;
-use super::{ConnectionError, passfile};
+use super::error::ConnectionError;
+use super::passfile;
 use ini::{Ini, ParseOption};
 use std::path::PathBuf;
 

@@ -1,9 +1,10 @@
 //! The meaning of a connection's parameters.
 
 use super::super::environment::Environment;
+use super::error::ConnectionError;
 use super::parameters::{Parameters, number};
+use super::passfile;
 use super::tls::TlsSettings;
-use super::{ConnectionError, passfile};
 use postgres::config::ChannelBinding;
 use std::fmt;
 use std::net::IpAddr;

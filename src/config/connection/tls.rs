@@ -1,8 +1,9 @@
 //! TLS to the server with libpq's meaning of `sslmode`.
 
 use super::super::environment::Environment;
+use super::error::ConnectionError;
 use super::parameters::Parameters;
-use super::{ConnectionError, passfile};
+use super::passfile;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;

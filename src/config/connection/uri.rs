@@ -1,6 +1,6 @@
 //! Connection strings in the form of a URI: `postgresql://user:password@host:port/db?key=value`.
 
-use super::ConnectionError;
+use super::error::ConnectionError;
 use percent_encoding::percent_decode_str;
 
 /// What stands behind the scheme, when the text is a URI.
