@@ -171,10 +171,13 @@ impl Live {
     /// statements are not prepared, knows no such sessions.
     pub fn session_defaults(&self) -> Option<SessionDefaults> {
         let schema = self.config.db_schemas.first()?;
+        let claims = self.schema.as_ref().filter(|_| self.config.db_use_legacy_gucs);
+        let claims = claims.map_or(&[][..], |schema| &schema.claim_settings);
         let jit_is_set = self.schema.as_ref().is_none_or(|schema| schema.login_sets_jit);
         self.config.db_prepared_statements.then(|| SessionDefaults {
             search_path: self.search_path(schema).into(),
             jit_off: !self.config.db_jit && !jit_is_set,
+            empty: claims.iter().map(|name| format!("request.jwt.claim.{name}")).collect(),
         })
     }
 }

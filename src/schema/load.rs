@@ -121,6 +121,7 @@ fn read(
         handlers: handlers::read_media_handlers(transaction, options.schemas)?,
         binary_domains: handlers::read_binary_domains(transaction)?,
         role_settings: roles::read(transaction, server_version_num)?,
+        claim_settings: read_claim_settings(transaction)?,
         login_sets_jit: login_sets_jit(transaction)?,
         server_version_num,
     })
@@ -131,6 +132,16 @@ fn server_version_num(transaction: &mut Transaction<'_>) -> Result<u32, Error> {
         transaction.query_typed_one("select current_setting('server_version_num')::int", &[])?;
     // Never negative, so nothing is lost.
     Ok(row.try_get::<_, i32>(0)?.unsigned_abs())
+}
+
+fn read_claim_settings(transaction: &mut Transaction<'_>) -> Result<Vec<Box<str>>, Error> {
+    let sql = include_str!("../../sql/catalog/claim_settings.sql");
+    let mut names = Vec::new();
+    for_each_row(transaction, sql, None, |mut cells| {
+        names.push(cells.text()?);
+        Ok(())
+    })?;
+    Ok(names)
 }
 
 fn login_sets_jit(transaction: &mut Transaction<'_>) -> Result<bool, Error> {

@@ -67,6 +67,8 @@ pub struct SchemaCache {
     /// Settings of roles (`ALTER ROLE ... SET`) that apply to a request of that role.
     #[serde(serialize_with = "dump::sorted")]
     pub role_settings: HashMap<Box<str>, RoleSettings>,
+    /// The claims that SQL of the database asks for as `request.jwt.claim.NAME`.
+    pub claim_settings: Vec<Box<str>>,
     /// Whether somebody has set `jit` for the login role or the database.
     pub login_sets_jit: bool,
     /// The server's version, as `server_version_num`: 150004.

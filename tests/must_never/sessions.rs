@@ -123,6 +123,33 @@ fn claims_are_told_apart_by_their_case_and_whole_names() {
 }
 
 #[test]
+fn a_claim_that_a_token_lacks_is_the_same_nothing_always() {
+    let database = Cluster::shared().database(&format!(
+        "{SQL}
+         create function api.mail() returns text language sql as
+           $$ select coalesce(current_setting('request.jwt.claim.mail', true), 'unknown') $$;
+         create function api.phone() returns text begin atomic
+           select coalesce(current_setting('request.jwt.claim.phone', true), 'unknown'); end;
+         create view api.city as
+           select coalesce(current_setting('request.jwt.claim.city', true), 'unknown') as city;
+         grant select on api.city to web_anon, reader;"
+    ));
+    let server = server(&database, 1);
+    let seen = |claims: Value| {
+        let token = jwt::token(&claims);
+        let get = |path: &str| server.send(&Request::get(path).bearer(&token)).json();
+        (get("/rpc/mail"), get("/rpc/phone"), get("/city")[0]["city"].clone())
+    };
+    let nothing = (json!(""), json!(""), json!(""));
+    for _ in 0..2 {
+        assert_eq!(seen(json!({"role": "reader"})), nothing);
+        let all = json!({"role": "reader", "mail": "a@b", "phone": "1", "city": "Ur"});
+        assert_eq!(seen(all), (json!("a@b"), json!("1"), json!("Ur")));
+    }
+    assert_eq!(seen(json!({"role": "reader"})), nothing);
+}
+
+#[test]
 fn whoever_has_left_while_waiting_for_a_connection_is_not_run() {
     let database = Cluster::shared().database(&format!(
         "{SQL} create function api.nap() returns void language sql as 'select pg_sleep(2)';

@@ -57,6 +57,9 @@ pub struct SessionDefaults {
     pub search_path: Arc<str>,
     /// Whether `jit` is off, unless the connection string says otherwise.
     pub jit_off: bool,
+    /// Settings that are empty where a request brings no value, rather than unknown in some
+    /// sessions and empty in others: what was set once in a session is never unknown again.
+    pub empty: Vec<String>,
 }
 
 /// A server with the whole of what it takes to connect to it.
@@ -301,6 +304,11 @@ fn with_defaults(config: &Config, defaults: &SessionDefaults) -> Config {
     // Before what is given, so that the latter counts.
     if defaults.jit_off {
         options.push_str("-c jit=off ");
+    }
+    for name in &defaults.empty {
+        options.push_str("-c ");
+        options.push_str(name);
+        options.push_str("= ");
     }
     options.push_str(given);
     options.push_str(" -c search_path=");
