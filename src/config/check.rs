@@ -1,7 +1,7 @@
 //! Checks of single values beyond their type. The texts before "Allowed" are PostgREST's.
 
 use super::value::Rejected;
-use crate::schema::QualifiedName;
+use crate::schema::{MAX_IDENTIFIER_BYTES, QualifiedName};
 use std::time::Duration;
 
 /// System catalogs are no API.
@@ -20,12 +20,10 @@ pub(super) fn exposable_schemas(schemas: &[String]) -> Result<(), Rejected> {
     names(schemas)
 }
 
-/// The longest name that PostgreSQL takes whole, in bytes. It cuts longer ones off without an
-/// error, so that what is meant would not be what is found.
-const MAX_NAME_BYTES: usize = 63;
-
+/// PostgreSQL cuts longer names off without an error, so that what is meant would not be what is
+/// found.
 pub(super) fn name(name: &str) -> Result<(), Rejected> {
-    if name.len() > MAX_NAME_BYTES {
+    if name.len() > MAX_IDENTIFIER_BYTES {
         return Err(Rejected::invalid(
             "it is longer than 63 bytes, where PostgreSQL cuts names off.",
             "a name of 63 bytes or less, such as the part that PostgreSQL keeps",

@@ -4,12 +4,9 @@ use super::read::EmbedNode;
 use crate::request::ast::{
     Condition, Field, Filter, IsValue, JsonStep, Logic, LogicOperator, Operation,
 };
-use crate::schema::{Column, QualifiedName, Relation, SchemaCache};
+use crate::schema::{Column, MAX_IDENTIFIER_BYTES, QualifiedName, Relation, SchemaCache};
 
-/// The longest name that PostgreSQL takes whole. It cuts longer ones off without an error.
-const MAX_NAME_BYTES: usize = 63;
-
-/// Stands for a longer name, whose beginning might be another column's.
+/// Stands for a name that PostgreSQL would cut off, whose beginning might be another column's.
 const NAME_TOO_LONG: &str = "(a name of more than 63 bytes)";
 
 /// A field, and what is known of its column.
@@ -27,7 +24,7 @@ impl<'a> ResolvedField<'a> {
     /// Looks the field's column up.
     pub fn new(field: &'a Field, relation: Option<&'a Relation>) -> Self {
         let info = relation.and_then(|r| r.column(&field.column));
-        let too_long = info.is_none() && field.column.len() > MAX_NAME_BYTES;
+        let too_long = info.is_none() && field.column.len() > MAX_IDENTIFIER_BYTES;
         Self {
             column: if too_long { NAME_TOO_LONG } else { &field.column },
             path: &field.path,

@@ -14,9 +14,6 @@ use crate::schema::{MAX_IDENTIFIER_BYTES, RoleSettings, Routine};
 /// `SET ROLE none` would mean the login role, whatever role of that name there is.
 const RESERVED_ROLE: &str = "none";
 
-/// The longest name that SQL takes whole.
-const MAX_NAME_BYTES: usize = 63;
-
 /// What is the same for all requests of a configuration.
 #[derive(Debug, Clone)]
 pub struct PreludeSettings {
@@ -34,7 +31,7 @@ impl PreludeSettings {
         let mut app_settings = String::new();
         for (name, value) in &config.app_settings {
             // `SET` cuts the parts of a longer name off, `set_config` takes it whole.
-            match name.split('.').all(|part| part.len() <= MAX_NAME_BYTES) {
+            match name.split('.').all(|part| part.len() <= MAX_IDENTIFIER_BYTES) {
                 true => push_setting(&mut app_settings, name, value),
                 false => push_stored_setting(&mut app_settings, name, value),
             }

@@ -42,6 +42,7 @@ fn a_key_of_every_kind_goes_from_the_command_line_to_the_server() {
         ("rsa", &["RS256"]),
         ("ec", &["ES256"]),
         ("p384", &["ES384"]),
+        ("p521", &["ES512"]),
         ("ed25519", &["EdDSA"]),
     ] {
         let made = goldenkey(&["keygen", "--kind", kind, "--kid", "2026"]);

@@ -3,6 +3,7 @@
 //! <https://www.postgresql.org/docs/current/libpq-pgservice.html>
 
 use super::super::environment::Environment;
+use super::super::input;
 use super::error::ConnectionError;
 use super::passfile;
 use ini::{Ini, ParseOption};
@@ -22,9 +23,12 @@ pub(super) fn read(
     for path in files.filter(|path| path.exists()) {
         let options =
             ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-        let file = Ini::load_from_file_opt(&path, options).map_err(|error| {
+        let failed = |error: &dyn std::fmt::Display| {
             ConnectionError::new(format!("service file {}: {error}", path.display()))
-        })?;
+        };
+        let text = String::from_utf8(input::read(&path).map_err(|error| failed(&error))?)
+            .map_err(|_| failed(&"it is not UTF-8"))?;
+        let file = Ini::load_from_str_opt(&text, options).map_err(|error| failed(&error))?;
         if let Some(group) = file.section(Some(service)) {
             return Ok(group.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect());
         }

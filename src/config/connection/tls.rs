@@ -1,6 +1,7 @@
 //! TLS to the server with libpq's meaning of `sslmode`.
 
 use super::super::environment::Environment;
+use super::super::input;
 use super::error::ConnectionError;
 use super::parameters::Parameters;
 use super::passfile;
@@ -138,8 +139,10 @@ impl TlsSettings {
         let key_path = self.key.as_deref().ok_or_else(|| {
             ConnectionError::new(format!("sslcert {} has no sslkey", path.display()))
         })?;
-        let key = PrivateKeyDer::from_pem_file(key_path)
-            .map_err(|e| ConnectionError::new(format!("sslkey {}: {e}", key_path.display())))?;
+        let error =
+            |why: String| ConnectionError::new(format!("sslkey {}: {why}", key_path.display()));
+        let pem = input::read(key_path).map_err(|e| error(e.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| error(e.to_string()))?;
         Ok((certificates("sslcert", path)?, key))
     }
 
@@ -196,8 +199,9 @@ fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, ConnectionError> {
     let error =
         |why: String| ConnectionError::new(format!("{parameter} {}: {why}", path.display()));
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
+    let pem = input::read(path).map_err(|e| error(e.to_string()))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
         .map_err(|e| error(e.to_string()))?;
     if found.is_empty() { Err(error("it holds no certificate".into())) } else { Ok(found) }
 }
