@@ -123,6 +123,32 @@ impl Body {
         self.len() == 0
     }
 
+    /// Bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        match self {
+            Body::Empty => 0,
+            Body::Bytes(bytes) => bytes.capacity(),
+            Body::Shared(owner) | Body::Hex(owner) => (**owner).as_ref().len(),
+        }
+    }
+
+    /// The bytes from `offset` on: all of them, or as many as are decoded at once into
+    /// `decoded`.
+    pub fn piece<'a>(&'a self, offset: usize, decoded: &'a mut Vec<u8>) -> &'a [u8] {
+        match self {
+            Body::Empty => &[],
+            Body::Bytes(bytes) => bytes.get(offset..).unwrap_or(&[]),
+            Body::Shared(owner) => (**owner).as_ref().get(offset..).unwrap_or(&[]),
+            Body::Hex(owner) => {
+                let digits = (**owner).as_ref().get(2 * offset..).unwrap_or(&[]);
+                let digits = &digits[..digits.len().min(2 * DECODED_BYTES)];
+                decoded.clear();
+                decoded.extend(digits.chunks_exact(2).map(|pair| byte_of(pair[0], pair[1])));
+                decoded
+            }
+        }
+    }
+
     /// Writes the bytes.
     ///
     /// # Errors

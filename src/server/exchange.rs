@@ -1,10 +1,11 @@
-//! One request taken from tiny_http and its response given back: the only place that knows
-//! tiny_http's types, beside the pool that waits for them.
+//! One request taken from tiny_http and answered: the only place that knows tiny_http's types,
+//! beside the pool that waits for them. What the gate sent is answered in `reply`; here are
+//! the requests of clients that tiny_http itself listens to.
 
+use super::flights::Flights;
 use super::gate::Fault;
-use super::gate::head::SLOT_FIELD;
+use super::limits::Limits;
 use super::message::{INLINE_BODY_MAX_BYTES, error_response, sent_body, write_head};
-use super::slots::{Slot, Slots};
 use super::{Exchange, Handler};
 use crate::cancel::Cancel;
 use crate::http::{Headers, Request, Response};
@@ -36,8 +37,9 @@ pub(super) enum Persistence {
 pub(super) struct Service {
     pub(super) handler: Arc<dyn Handler>,
     pub(super) body_max_bytes: usize,
-    /// Where the gate tells more about a request; `None` without the gate.
-    pub(super) slots: Option<Arc<Slots>>,
+    pub(super) limits: Limits,
+    /// Where the gate's requests are; `None` without the gate.
+    pub(super) flights: Option<Arc<Flights>>,
 }
 
 /// Why a request was not given to the handler.
@@ -53,109 +55,59 @@ enum Refusal {
 impl Service {
     /// Answers one request. Never panics, whatever the handler does.
     pub(super) fn serve(&self, request: tiny_http::Request, persistence: Persistence) {
-        let served = catch_unwind(AssertUnwindSafe(|| self.answer(request, persistence)));
+        let served = catch_unwind(AssertUnwindSafe(|| match &self.flights {
+            Some(flights) => self.reply(flights, request),
+            None => self.answer(request, persistence),
+        }));
         if served.is_err() {
             log::error!("a panic left a request unanswered");
         }
     }
 
     fn answer(&self, mut incoming: tiny_http::Request, persistence: Persistence) {
-        let slot = match &self.slots {
-            None => None,
-            Some(slots) => match take_slot(slots, &incoming) {
-                Some(slot) => Some(slot),
-                None => return answer_probe(incoming, persistence),
-            },
-        };
-        let log = LogFields::of(&incoming, slot.as_ref());
-        if let Some(status) = slot.as_ref().and_then(|slot| slot.withdrawn) {
-            self.report(&log, status, 0, None);
-            return answer_probe(incoming, persistence);
-        }
-        let response = match self.read(&mut incoming, slot) {
-            Ok(request) => self.handle(request, &log),
+        let arrived = Instant::now();
+        let read = self.read_body(&mut incoming);
+        let log = LogFields::of(&incoming, arrived);
+        let response = match read {
+            Ok(body) => self.handle(request_of(&incoming, body), &log),
             Err(Refusal::Gone) => return,
             Err(Refusal::Malformed(details)) => Fault::Malformed(details).response(),
             Err(Refusal::TooLarge { promised }) => {
                 let response = Fault::BodyTooLarge.response();
-                if !discard(&mut incoming, promised) {
+                if promised == u64::MAX || promised > DISCARD_MAX_BYTES {
                     self.finished(&log, &response);
-                    return abandon(incoming, &response);
+                    return give_up(incoming, &response, promised, persistence);
                 }
                 response
             }
         };
         self.finished(&log, &response);
-        let to_head = log.method == "HEAD";
-        let connection = connection_field(&incoming, persistence);
-        let sent = write_response(&mut *incoming.into_writer(), &response, to_head, connection);
-        if let Err(error) = sent {
-            log::debug!("a response was not sent: {error}");
-        }
+        send(incoming, &response, persistence);
     }
 
     /// The handler's response, or a 500 when it panics.
-    fn handle(&self, request: Request, log: &LogFields) -> Response {
+    pub(super) fn handle(&self, request: Request, log: &LogFields<'_>) -> Response {
         catch_unwind(AssertUnwindSafe(|| self.handler.handle(request))).unwrap_or_else(|_| {
             log::error!("{} {}: the request panicked", log.method, log.target);
             error_response(500, "GK500", "The server failed to answer the request", None)
         })
     }
 
-    fn finished(&self, log: &LogFields, response: &Response) {
-        let gone = log.cancel.as_ref().is_some_and(|cancel| cancel.is_cancelled());
-        let status = if gone { CLIENT_GONE } else { response.status };
-        let bytes = sent_body(response, log.method == "HEAD").len() as u64;
-        self.report(log, status, bytes, response.role.as_deref());
-    }
-
-    fn report(&self, log: &LogFields, status: u16, body_bytes: u64, role: Option<&str>) {
+    /// Tells the handler of an answered request.
+    pub(super) fn finished(&self, log: &LogFields<'_>, response: &Response) {
+        let gone = log.cancel.is_some_and(Cancel::is_cancelled);
         self.handler.finished(&Exchange {
-            method: &log.method,
-            target: &log.target,
+            method: log.method,
+            target: log.target,
             version: log.version,
-            status,
-            body_bytes,
+            status: if gone { CLIENT_GONE } else { response.status },
+            body_bytes: sent_body(response, log.method == "HEAD").len() as u64,
             duration: log.arrived.elapsed(),
             peer: log.peer,
-            user_agent: log.user_agent.as_deref(),
-            role,
+            user_agent: log.user_agent,
+            role: response.role.as_deref(),
             waited: log.waited,
         });
-    }
-
-    /// The request as plain values, with its whole body.
-    fn read(
-        &self,
-        incoming: &mut tiny_http::Request,
-        slot: Option<Slot>,
-    ) -> Result<Request, Refusal> {
-        let body = self.read_body(incoming)?;
-        let (path, query) = incoming.url().split_once('?').unwrap_or((incoming.url(), ""));
-        let fields = incoming.headers().iter().filter(|h| !h.field.equiv(SLOT_FIELD));
-        let mut headers: Vec<(String, String)> = fields
-            .map(|h| (h.field.as_str().as_str().to_owned(), h.value.as_str().to_owned()))
-            .collect();
-        let mut peer = incoming.remote_addr().map(|address| address.ip());
-        let mut cancel = None;
-        if let Some(slot) = slot {
-            peer = slot.peer;
-            cancel = Some(slot.cancel);
-            for (index, text) in slot.texts {
-                if let Some((_, value)) = headers.get_mut(index) {
-                    *value = text;
-                }
-            }
-        }
-        Ok(Request {
-            method: incoming.method().as_str().to_owned(),
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: Headers(headers),
-            body,
-            peer,
-            cancel,
-        })
     }
 
     fn read_body(&self, incoming: &mut tiny_http::Request) -> Result<Vec<u8>, Refusal> {
@@ -189,48 +141,58 @@ impl Service {
     }
 }
 
-/// What the access log tells of a request, kept while the handler has the request itself.
-struct LogFields {
-    method: String,
-    target: String,
-    version: u8,
-    peer: Option<IpAddr>,
-    user_agent: Option<String>,
-    arrived: Instant,
-    waited: Duration,
-    cancel: Option<Arc<Cancel>>,
+/// What the access log tells of a request.
+pub(super) struct LogFields<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    pub(super) version: u8,
+    pub(super) peer: Option<IpAddr>,
+    pub(super) user_agent: Option<&'a str>,
+    pub(super) arrived: Instant,
+    pub(super) waited: Duration,
+    pub(super) cancel: Option<&'a Cancel>,
 }
 
-impl LogFields {
-    fn of(incoming: &tiny_http::Request, slot: Option<&Slot>) -> LogFields {
+impl<'a> LogFields<'a> {
+    fn of(incoming: &'a tiny_http::Request, arrived: Instant) -> LogFields<'a> {
         let user_agent = incoming.headers().iter().find(|h| h.field.equiv("User-Agent"));
-        let own_peer = || incoming.remote_addr().map(|address| address.ip());
         LogFields {
-            method: incoming.method().as_str().to_owned(),
-            target: incoming.url().to_owned(),
-            version: slot.map_or(incoming.http_version().1, |slot| slot.version),
-            peer: slot.map_or_else(own_peer, |slot| slot.peer),
-            user_agent: user_agent.map(|h| h.value.as_str().to_owned()),
-            arrived: slot.map_or_else(Instant::now, |slot| slot.arrived),
-            waited: slot.map_or(Duration::ZERO, |slot| slot.waited),
-            cancel: slot.map(|slot| slot.cancel.clone()),
+            method: incoming.method().as_str(),
+            target: incoming.url(),
+            version: incoming.http_version().1,
+            peer: incoming.remote_addr().map(|address| address.ip()),
+            user_agent: user_agent.map(|h| h.value.as_str()),
+            arrived,
+            waited: Duration::ZERO,
+            cancel: None,
         }
     }
 }
 
-/// What the gate told of a request; `None` when it is a probe.
-fn take_slot(slots: &Slots, incoming: &tiny_http::Request) -> Option<Slot> {
-    // The gate writes it behind what comes from the client.
-    let name = incoming.headers().iter().rev().find(|h| h.field.equiv(SLOT_FIELD))?;
-    slots.take(name.value.as_str())
+/// The request as plain values.
+fn request_of(incoming: &tiny_http::Request, body: Vec<u8>) -> Request {
+    let (path, query) = incoming.url().split_once('?').unwrap_or((incoming.url(), ""));
+    let fields = incoming.headers().iter();
+    let headers =
+        fields.map(|h| (h.field.as_str().as_str().to_owned(), h.value.as_str().to_owned()));
+    Request {
+        method: incoming.method().as_str().to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: Headers(headers.collect()),
+        body,
+        peer: incoming.remote_addr().map(|address| address.ip()),
+        cancel: None,
+    }
 }
 
-/// An answer that the gate throws away: it shows that the private connection works.
-fn answer_probe(incoming: tiny_http::Request, persistence: Persistence) {
-    let response = Response { status: 204, ..Response::default() };
+fn send(incoming: tiny_http::Request, response: &Response, persistence: Persistence) {
+    let to_head = incoming.method().as_str() == "HEAD";
     let connection = connection_field(&incoming, persistence);
-    // A failure shows at the gate.
-    let _ = write_response(&mut *incoming.into_writer(), &response, false, connection);
+    let sent = write_response(&mut *incoming.into_writer(), response, to_head, connection);
+    if let Err(error) = sent {
+        log::debug!("a response was not sent: {error}");
+    }
 }
 
 fn count_fields(incoming: &tiny_http::Request, name: &'static str) -> usize {
@@ -276,14 +238,20 @@ fn write_response(
     out.flush()
 }
 
-/// Reads what is left of a body that is not wanted. False when more than
-/// [`DISCARD_MAX_BYTES`] is promised or comes, so that the request must not be dropped.
-fn discard(incoming: &mut tiny_http::Request, promised: u64) -> bool {
-    if promised != u64::MAX {
-        return promised <= DISCARD_MAX_BYTES;
+/// Answers a request whose body is too large to be dropped with it, unless its end comes soon.
+fn give_up(
+    mut incoming: tiny_http::Request,
+    response: &Response,
+    promised: u64,
+    persistence: Persistence,
+) {
+    if promised == u64::MAX {
+        let mut rest = incoming.as_reader().take(DISCARD_MAX_BYTES);
+        if matches!(io::copy(&mut rest, &mut io::sink()), Ok(n) if n < DISCARD_MAX_BYTES) {
+            return send(incoming, response, persistence);
+        }
     }
-    let read = io::copy(&mut incoming.as_reader().take(DISCARD_MAX_BYTES), &mut io::sink());
-    matches!(read, Ok(length) if length < DISCARD_MAX_BYTES)
+    abandon(incoming, response);
 }
 
 /// Answers a request whose body cannot be skipped, and gives up its connection.

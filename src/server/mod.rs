@@ -24,14 +24,16 @@
 
 mod admin;
 mod exchange;
+mod flights;
 pub mod gate;
 mod limits;
 mod listener;
 mod message;
+mod output;
 mod process;
+mod reply;
 mod settings;
 mod shutdown;
-mod slots;
 mod statistics;
 mod workers;
 
@@ -44,14 +46,14 @@ pub use statistics::Statistics;
 
 use crate::http::{Request, Response};
 use exchange::Service;
+use flights::Flights;
 use gate::PrivateSocket;
 use listener::Listener;
-use slots::Slots;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use workers::Workers;
+use workers::{Source, Workers};
 
 /// `Server` header of every response.
 const SERVER_NAME: &str = concat!("goldenkey/", env!("CARGO_PKG_VERSION"));
@@ -154,9 +156,14 @@ impl Server {
     fn run_direct(self, handler: Arc<dyn Handler>) -> io::Result<()> {
         let Server { settings, listener, shutdown, .. } = self;
         let listener = Arc::new(listener);
-        let service = Service { handler, body_max_bytes: settings.body_max_bytes, slots: None };
+        let service = Service {
+            handler,
+            body_max_bytes: settings.body_max_bytes,
+            limits: settings.limits,
+            flights: None,
+        };
         let source = listener.clone();
-        let source = Box::new(move || source.for_tiny_http());
+        let source = Source::Clients(Box::new(move || source.for_tiny_http()));
         let workers = Workers::start(source, settings.threads, service)?;
         let revive = workers.reviver();
         while !shutdown.wait(REVIVAL_INTERVAL) {
@@ -170,23 +177,25 @@ impl Server {
     /// tiny_http listens on a private socket, to which the gate connects.
     fn run_with_gate(self, handler: Arc<dyn Handler>) -> io::Result<()> {
         let Server { settings, listener, shutdown, statistics } = self;
-        let private = Arc::new(PrivateSocket::new()?);
-        let slots = Arc::new(Slots::new(gate::link_count(settings.threads)));
+        let limits = process::fit(settings.limits, settings.threads);
+        let places = gate::places(settings.threads);
+        let flights = Arc::new(Flights::new(places, limits.buffer_max_bytes)?);
+        let private = Arc::new(PrivateSocket::default());
         let service = Service {
             handler: handler.clone(),
             body_max_bytes: settings.body_max_bytes,
-            slots: Some(slots.clone()),
+            limits: limits.clone(),
+            flights: Some(flights.clone()),
         };
         let source = private.clone();
-        let source = Box::new(move || source.listener().map(tiny_http::Listener::from));
+        let source = Source::Gate(Box::new(move || source.listener()));
         let workers = Workers::start(source, settings.threads, service)?;
-        let limits = process::fit(settings.limits, settings.threads);
         statistics.set_limits(limits.connections_max, limits.queue_max);
         let parts = gate::Parts {
             listener: Arc::new(listener),
-            private: private.clone(),
+            private,
             revive: Arc::new(workers.reviver()),
-            slots,
+            flights,
             handler,
             limits,
             statistics,
@@ -197,7 +206,7 @@ impl Server {
         let served = gate::serve(&parts);
         // The requests of clients that left may still run.
         let deadline = Instant::now() + settings.shutdown_timeout;
-        end(workers.stop(deadline, || private.close()));
+        end(workers.stop(deadline, || ()));
         served
     }
 }

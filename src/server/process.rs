@@ -7,9 +7,9 @@ use std::io;
 /// Descriptors left for everything but clients and workers: logs, timers, signals, and the
 /// connections of other parts of the program.
 const RESERVED_DESCRIPTORS: usize = 64;
-/// Descriptors that a worker needs: three for its private connection, and one to the database
-/// with some room beside it.
-const DESCRIPTORS_PER_WORKER: usize = 6;
+/// Descriptors that a worker needs: its connection to the database, with some room beside it,
+/// and the socket of a client that was closed while the worker had it.
+const DESCRIPTORS_PER_WORKER: usize = 3;
 
 /// Allocations from this size on go back to the system when they are freed.
 #[cfg(target_env = "gnu")]
@@ -31,7 +31,7 @@ pub(super) fn return_large_allocations() {
 pub(super) fn fit(mut limits: Limits, workers: usize) -> Limits {
     match raise_open_files() {
         Ok(open_files) => {
-            let others = RESERVED_DESCRIPTORS + DESCRIPTORS_PER_WORKER * gate::link_count(workers);
+            let others = RESERVED_DESCRIPTORS + DESCRIPTORS_PER_WORKER * gate::places(workers);
             let room = open_files.saturating_sub(others).max(1);
             if room < limits.connections_max {
                 log::warn!(

@@ -1,9 +1,12 @@
 //! The fixed pool of threads that take requests from tiny_http and answer them.
 //!
 //! tiny_http's accept loop ends for good at the first error of `accept`, or panics, when file
-//! descriptors run out. Whoever notices starts tiny_http anew on the same listening socket:
-//! the worker that hears of an error, or [`Workers::reviver`]. One thread serves the
-//! connections of its predecessors and asks their clients to reconnect.
+//! descriptors run out. Where clients connect to tiny_http, whoever notices starts it anew on
+//! the same listening socket: the worker that hears of an error, or [`Workers::reviver`]. One
+//! thread serves the connections of its predecessors and asks their clients to reconnect.
+//!
+//! Behind the gate the accept loop ends when it has the gate's connections, and tiny_http is
+//! started anew only when the gate has lost them.
 
 use super::exchange::{Persistence, Service};
 use std::io;
@@ -26,8 +29,17 @@ const RETIRED_LIFETIME: Duration = Duration::from_secs(600);
 /// Stack of a worker; only what is touched costs memory.
 const STACK_BYTES: usize = 2 << 20;
 
-/// Makes a handle of the socket on which tiny_http listens.
+/// Makes a handle of a socket on which tiny_http listens.
 pub(super) type ListenerSource = dyn Fn() -> io::Result<tiny_http::Listener> + Send + Sync;
+
+/// Who connects to tiny_http.
+pub(super) enum Source {
+    /// Clients, to a socket that listens as long as the server runs.
+    Clients(Box<ListenerSource>),
+    /// The gate, which has connected already to each socket that comes from here; nobody else
+    /// can.
+    Gate(Box<ListenerSource>),
+}
 
 /// The running pool.
 pub(super) struct Workers {
@@ -38,7 +50,7 @@ pub(super) struct Workers {
 
 struct Shared {
     service: Service,
-    listener: Box<ListenerSource>,
+    source: Source,
     stopping: AtomicBool,
     /// Held while tiny_http is started anew.
     restarting: Mutex<()>,
@@ -53,8 +65,11 @@ struct Servers {
 
 /// A tiny_http.
 struct Server {
-    http: tiny_http::Server,
+    /// There until it is dropped.
+    http: Option<tiny_http::Server>,
     listener: Descriptor,
+    /// Whether its accept loop ends by itself.
+    is_private: bool,
 }
 
 /// The listening socket that an accept loop owns, and closes when it ends.
@@ -68,16 +83,12 @@ impl Workers {
     ///
     /// # Errors
     /// tiny_http cannot take the listener, or a thread cannot be started.
-    pub(super) fn start(
-        listener: Box<ListenerSource>,
-        count: usize,
-        service: Service,
-    ) -> io::Result<Workers> {
-        let current = start_tiny_http(&*listener)?;
+    pub(super) fn start(source: Source, count: usize, service: Service) -> io::Result<Workers> {
+        let current = start_tiny_http(&source)?;
         let servers = Servers { current, retired: Vec::new(), drained: false };
         let shared = Arc::new(Shared {
             service,
-            listener,
+            source,
             stopping: AtomicBool::new(false),
             restarting: Mutex::new(()),
             servers: Mutex::new(servers),
@@ -104,7 +115,7 @@ impl Workers {
         close_listener();
         let current = self.shared.servers().current.clone();
         // Each unblocks one worker, behind the requests that are already in the queue.
-        (0..self.count).for_each(|_| current.http.unblock());
+        (0..self.count).for_each(|_| current.unblock());
         let left = deadline.saturating_duration_since(Instant::now());
         self.all_ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
     }
@@ -115,8 +126,10 @@ impl Shared {
     fn work(self: Arc<Self>) {
         loop {
             let server = self.servers().current.clone();
-            match server.http.recv() {
+            match server.recv() {
                 Ok(request) => self.service.serve(request, Persistence::AsRequested),
+                // The end of its accept loop, which has what it is for.
+                Err(error) if server.is_private && error.raw_os_error().is_some() => {}
                 Err(error) if error.raw_os_error().is_some() => {
                     while !self.restart(&server, &error.to_string()) && !self.stopping() {}
                 }
@@ -129,7 +142,9 @@ impl Shared {
 
     fn revive(self: &Arc<Self>) {
         let current = self.servers().current.clone();
-        if !current.listener.is_open() {
+        if current.is_private {
+            self.restart(&current, "the gate's connections broke");
+        } else if !current.listener.is_open() {
             self.restart(&current, "its accept loop is gone");
         }
     }
@@ -143,18 +158,21 @@ impl Shared {
         if self.stopping() || !Arc::ptr_eq(&self.servers().current, failed) {
             return true;
         }
-        let fresh = match start_tiny_http(&*self.listener) {
+        let fresh = match start_tiny_http(&self.source) {
             Ok(fresh) => fresh,
             Err(error) => {
                 log::error!("tiny_http cannot be started: {error}");
                 return false;
             }
         };
-        log::error!("tiny_http stopped to accept connections and was started anew: {reason}");
+        log::error!("tiny_http was started anew: {reason}");
         let mut servers = self.servers();
         servers.current = fresh;
-        servers.retired.push((Instant::now(), failed.clone()));
-        if !servers.drained {
+        // What the gate had sent to a predecessor it sends again.
+        if !failed.is_private {
+            servers.retired.push((Instant::now(), failed.clone()));
+        }
+        if !failed.is_private && !servers.drained {
             let shared = self.clone();
             let (running, _) = mpsc::channel();
             servers.drained =
@@ -164,7 +182,7 @@ impl Shared {
         // The workers that wait at the old queue look up the new one when unblocked; those that
         // are busy do so anyway, and their share of it is left there unread.
         let workers = Arc::strong_count(failed);
-        (0..workers).for_each(|_| failed.http.unblock());
+        (0..workers).for_each(|_| failed.unblock());
         true
     }
 
@@ -181,7 +199,7 @@ impl Shared {
                 servers.retired.clone()
             };
             for (_, server) in retired {
-                while let Ok(Some(request)) = server.http.try_recv() {
+                while let Some(request) = server.try_recv() {
                     self.service.serve(request, Persistence::Close);
                 }
             }
@@ -198,11 +216,41 @@ impl Shared {
     }
 }
 
-fn start_tiny_http(listener: &ListenerSource) -> io::Result<Arc<Server>> {
-    let listener = listener()?;
+fn start_tiny_http(source: &Source) -> io::Result<Arc<Server>> {
+    let (listener, is_private) = match source {
+        Source::Clients(listener) => (listener()?, false),
+        Source::Gate(listener) => (listener()?, true),
+    };
     let descriptor = Descriptor::of(&listener);
     let http = tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)?;
-    Ok(Arc::new(Server { http, listener: descriptor }))
+    Ok(Arc::new(Server { http: Some(http), listener: descriptor, is_private }))
+}
+
+impl Server {
+    fn recv(&self) -> io::Result<tiny_http::Request> {
+        self.http.as_ref().map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |h| h.recv())
+    }
+
+    fn try_recv(&self) -> Option<tiny_http::Request> {
+        self.http.as_ref()?.try_recv().ok()?
+    }
+
+    /// Ends one wait in [`Server::recv`].
+    fn unblock(&self) {
+        if let Some(http) = &self.http {
+            http.unblock();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // tiny_http wakes its accept loop by connecting to it, and panics when its socket has
+        // no path. That loop has ended already.
+        if self.is_private {
+            std::mem::forget(self.http.take());
+        }
+    }
 }
 
 impl Descriptor {

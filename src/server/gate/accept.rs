@@ -137,7 +137,7 @@ impl Gate {
         // SAFETY: `Gate::close`, the only way out of the table, deletes the socket from the
         // poller before it is closed.
         let added =
-            unsafe { self.poller.add_with_mode(&connection.socket, event, PollMode::Level) };
+            unsafe { self.poller.add_with_mode(&*connection.socket, event, PollMode::Level) };
         match added {
             Ok(()) => self.set_deadline(key, Some(self.now + self.parts.limits.idle_timeout)),
             Err(error) => {

@@ -4,9 +4,10 @@ use super::body::BodyReader;
 use super::head::{Head, Scanner};
 use super::queue::{Lane, Source};
 use crate::cancel::Cancel;
+use crate::server::flights::Ticket;
+use crate::server::output::Output;
 use polling::Event;
 use socket2::Socket;
-use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,10 +21,10 @@ pub(super) enum Phase {
     Head,
     /// The body arrives.
     Body,
-    /// The request is whole and waits for a private connection.
+    /// The request is whole and waits for a worker to be free.
     Queued,
-    /// The request is with tiny_http, on the private connection of that index.
-    InFlight(usize),
+    /// The request is with the workers, who write to the socket.
+    InFlight(Ticket),
     /// The response is whole and being written to the client.
     Writing,
     /// Everything is written and the sending side is closed; what still arrives is thrown
@@ -34,7 +35,8 @@ pub(super) enum Phase {
 /// A client connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) socket: Socket,
+    /// Lent to a worker with each request.
+    pub(super) socket: Arc<Socket>,
     pub(super) peer: Option<IpAddr>,
     pub(super) source: Source,
     pub(super) phase: Phase,
@@ -60,6 +62,8 @@ pub(super) struct Connection {
     pub(super) watched: Watched,
     /// Bytes of its buffers in the gate's account.
     pub(super) accounted: usize,
+    /// Bytes of its response that a worker holds, because the buffers are full.
+    pub(super) pressed: usize,
 }
 
 /// What the poller is asked about a socket.
@@ -98,7 +102,7 @@ pub(super) struct Pending {
 impl Connection {
     pub(super) fn new(socket: Socket, peer: Option<IpAddr>, now: Instant) -> Connection {
         Connection {
-            socket,
+            socket: Arc::new(socket),
             peer,
             source: Source::of(peer),
             phase: Phase::Idle,
@@ -114,6 +118,7 @@ impl Connection {
             used: false,
             watched: Watched::READ,
             accounted: 0,
+            pressed: 0,
         }
     }
 
@@ -133,14 +138,15 @@ impl Connection {
     pub(super) fn buffered(&self) -> usize {
         let request = self.request.as_ref();
         let pending = request.map_or(0, |r| r.wire.capacity() + r.content.capacity());
-        self.input.capacity() + self.output.bytes.capacity() + pending
+        self.input.capacity() + self.output.memory() + pending
     }
 
     /// Whether it holds memory because of its client's pace.
     pub(super) fn is_slow_transfer(&self) -> bool {
         match self.phase {
             Phase::Head | Phase::Body => self.accounted > 0,
-            Phase::InFlight(_) | Phase::Writing => !self.output.is_empty(),
+            Phase::InFlight(_) => self.pressed > 0,
+            Phase::Writing => !self.output.is_empty(),
             Phase::Idle | Phase::Queued | Phase::Lingering => false,
         }
     }
@@ -149,85 +155,5 @@ impl Connection {
     pub(super) fn rate(&self, now: Instant) -> u64 {
         let millis = now.saturating_duration_since(self.since).max(Duration::from_millis(1));
         self.transferred.saturating_mul(1000) / u64::try_from(millis.as_millis()).unwrap_or(1)
-    }
-}
-
-/// Bytes that wait for a client to take them.
-#[derive(Debug, Default)]
-pub(super) struct Output {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Output {
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Sends what waits and then `parts`, and keeps what the socket does not take; `more` is
-    /// how many bytes are still to come after them. Returns how many bytes were sent.
-    pub(super) fn send(
-        &mut self,
-        socket: &Socket,
-        parts: &[&[u8]],
-        more: u64,
-    ) -> io::Result<usize> {
-        if !self.is_empty() {
-            self.keep(parts, 0, more);
-            return self.flush(socket);
-        }
-        let slices: [IoSlice<'_>; 4] =
-            std::array::from_fn(|i| IoSlice::new(parts.get(i).copied().unwrap_or(&[])));
-        let sent = written(socket.send_vectored(&slices[..parts.len()]))?;
-        if sent < parts.iter().map(|part| part.len()).sum() {
-            self.keep(parts, sent, more);
-        }
-        Ok(sent)
-    }
-
-    /// Sends what waits, and gives its memory back when all is sent.
-    pub(super) fn flush(&mut self, socket: &Socket) -> io::Result<usize> {
-        if self.is_empty() {
-            return Ok(0);
-        }
-        let sent = written(socket.send(&self.bytes[self.sent..]))?;
-        self.sent += sent;
-        if self.sent == self.bytes.len() {
-            *self = Output::default();
-        }
-        Ok(sent)
-    }
-
-    /// Keeps `parts` without their first `skip` bytes.
-    fn keep(&mut self, parts: &[&[u8]], mut skip: usize, more: u64) {
-        if self.sent > self.bytes.len() / 2 {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-        }
-        let coming: usize = parts.iter().map(|part| part.len()).sum::<usize>() - skip;
-        let needed = self.bytes.len() + coming;
-        if self.bytes.capacity() < needed {
-            // Doubling keeps copying cheap; the end that is known keeps memory tight.
-            let end = usize::try_from(more).unwrap_or(usize::MAX).saturating_add(needed);
-            let capacity = (needed * 2).min(end);
-            self.bytes.reserve_exact(capacity - self.bytes.len());
-        }
-        for part in parts {
-            let from = skip.min(part.len());
-            skip -= from;
-            self.bytes.extend_from_slice(&part[from..]);
-        }
-    }
-}
-
-/// Bytes written; none when the socket is full.
-pub(super) fn written(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
-        {
-            Ok(0)
-        }
-        result => result,
     }
 }

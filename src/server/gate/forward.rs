@@ -1,22 +1,21 @@
-//! Requests go to tiny_http over the links, and responses come back over them.
+//! Requests go to the workers, and the connections come back from them.
 
 use super::connection::{Pending, Phase, Watched};
 use super::fault::Fault;
-use super::head::SLOT_FIELD;
-use super::links::{EMPTY_LINE, Owner, Piece};
 use super::tally::Incident;
-use super::{FIRST_LINK_KEY, Gate, READ_BYTES};
-use crate::server::slots::{PROBE_SLOT, Slot};
+use super::{FIRST_LINK_KEY, Gate};
+use crate::server::flights::{Landing, Order, Outcome};
 use polling::PollMode;
 use std::borrow::Cow;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
 
-/// Buffers read in one turn of the loop from links whose responses are large; what else
-/// happened waits so long.
-const BULK_READS: usize = 2;
+/// The largest buffer of a head that is kept for the next one.
+const KEPT_WIRE_BYTES: usize = 8 << 10;
 
 impl Gate {
-    /// Sends a whole request on its way: to tiny_http when a link is free, else to the queue.
+    /// Sends a whole request on its way: to the workers when there is a place, else to the
+    /// queue.
     pub(super) fn submit(
         &mut self,
         key: usize,
@@ -28,10 +27,18 @@ impl Gate {
         request.submitted = now;
         let Some(connection) = self.connections.get_mut(key) else { return };
         let lane = connection.lane();
-        let next = self.queue.is_free_for(lane);
-        if let Some(link) = next.then(|| self.links.take_idle(lane.known)).flatten() {
+        let next = self.links.are_up() && self.queue.is_free_for(lane);
+        if let Some(place) = next.then(|| self.departures.take_idle(lane.known)).flatten() {
             connection.request = Some(request);
-            return self.forward(key, link, &wire, &body);
+            let wire = match wire {
+                Cow::Borrowed(bytes) => {
+                    let mut wire = self.spare_wires.pop().unwrap_or_default();
+                    wire.extend_from_slice(bytes);
+                    wire
+                }
+                Cow::Owned(wire) => wire,
+            };
+            return self.depart(key, place, wire, body.into_owned());
         }
         request.wire = wire.into_owned();
         request.content = body.into_owned();
@@ -46,255 +53,215 @@ impl Gate {
         self.set_deadline(key, Some(deadline));
     }
 
-    /// Sends a request over a link.
-    fn forward(&mut self, key: usize, index: usize, wire: &[u8], body: &[u8]) {
+    /// Gives a request to the workers, and lends them its socket.
+    fn depart(&mut self, key: usize, place: usize, wire: Vec<u8>, body: Vec<u8>) {
+        let closing = self.closing_at.is_some();
         let Some(connection) = self.connections.get_mut(key) else { return };
+        let lane = connection.lane();
         let Some(request) = connection.request.as_deref_mut() else { return };
-        let slot = Slot {
+        let order = Order {
+            socket: connection.output.is_empty().then(|| connection.socket.clone()),
             peer: connection.peer,
             version: request.head.version,
+            keep_alive: connection.keep_alive && !closing,
+            wire,
+            texts: std::mem::take(&mut request.head.texts),
+            body,
             arrived: request.arrived,
             waited: self.now.saturating_duration_since(request.submitted),
             cancel: request.cancel.clone(),
-            texts: std::mem::take(&mut request.head.texts),
-            withdrawn: None,
         };
-        let to_head = request.head.is_head;
-        connection.phase = Phase::InFlight(index);
+        // Somebody waits for the end of these; the others are noticed with what comes next.
+        let awaited = !order.keep_alive || connection.half_closed || !connection.input.is_empty();
         // tiny_http has a queue too, though a short one.
         let deadline = request.arrived + self.parts.limits.queue_timeout;
-        if !connection.half_closed {
+        let half_closed = connection.half_closed;
+        let ticket = self.parts.flights.depart(place, order, awaited);
+        connection.phase = Phase::InFlight(ticket);
+        self.departures.depart(ticket, key, lane.known);
+        if !half_closed {
             self.set_deadline(key, Some(deadline));
         }
-        self.parts.slots.put(index, slot);
-
-        let mut tail = Vec::with_capacity(64);
-        // Writing to a Vec cannot fail.
-        if !body.is_empty() {
-            let _ = write!(tail, "Content-Length: {}\r\n", body.len());
-        }
-        let _ = write!(tail, "{SLOT_FIELD}: {index}\r\n\r\n");
-        let Some(link) = self.links.get_mut(index) else { return };
-        link.sent_at = Some(self.now);
-        if link.send([wire, &tail, body], Owner::Client(key), to_head).is_err() {
-            return self.break_link(index);
-        }
-        if link.has_unsent() {
-            self.watch_link(index, Watched { readable: true, writable: true });
-        }
+        self.links.write(ticket);
     }
 
-    /// Gives free links the requests that wait.
+    /// Gives the workers requests that wait.
     fn forward_queued(&mut self) {
-        while self.links.has_idle(true) {
-            let known_only = !self.links.has_idle(false);
+        while self.links.are_up() && self.departures.has_idle(true) {
+            let known_only = !self.departures.has_idle(false);
             let Some(key) = self.queue.pop(known_only) else { return };
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let known = connection.lane().known;
             let Some(request) = connection.request.as_deref_mut() else { continue };
             let wire = std::mem::take(&mut request.wire);
             let body = std::mem::take(&mut request.content);
-            let Some(index) = self.links.take_idle(known) else { return };
-            self.forward(key, index, &wire, &body);
+            let Some(place) = self.departures.take_idle(known) else { return };
+            self.depart(key, place, wire, body);
             self.account(key);
         }
     }
 
-    /// Sends on a request that the link's socket did not take at once.
-    pub(super) fn flush_link(&mut self, index: usize) {
+    /// Sends the requests that were written to the links.
+    pub(super) fn flush_links(&mut self) {
+        match self.links.flush() {
+            Ok(full) => full.for_each(|index| self.watch_link(index, true)),
+            Err(_) => self.break_links(),
+        }
+    }
+
+    /// Something happened on a link: it takes more, or it broke, for tiny_http has nothing to
+    /// say on it.
+    pub(super) fn on_link(&mut self, index: usize, readable: bool) {
         let Some(link) = self.links.get_mut(index) else { return };
-        if link.flush().is_err() {
-            self.break_link(index);
-        } else if !link.has_unsent() {
-            self.watch_link(index, Watched::READ);
-        }
-    }
-
-    /// Takes what has come of a response. What is more than one buffer comes after all else
-    /// that happened.
-    pub(super) fn read_link(&mut self, index: usize) {
-        let Some(link) = self.links.get_mut(index) else { return };
-        if link.has_begun() || self.read_link_once(index) {
-            self.bulk.push(index);
-        }
-    }
-
-    /// Takes more of large responses, the oldest first: the sooner one is done, the sooner its
-    /// worker is free.
-    pub(super) fn read_bulk(&mut self) {
-        let mut bulk = std::mem::take(&mut self.bulk);
-        bulk.sort_unstable_by_key(|index| self.links.get_mut(*index).map(|link| link.sent_at));
-        let mut reads = 0;
-        for index in bulk.drain(..) {
-            while reads < BULK_READS {
-                if self.must_pause(index) {
-                    self.links_paused = true;
-                    let wanted = Watched { readable: false, writable: false };
-                    self.watch_link(index, wanted);
-                    break;
-                }
-                reads += 1;
-                if !self.read_link_once(index) {
-                    break;
-                }
-            }
-        }
-        self.bulk = bulk;
-    }
-
-    /// Reads one buffer from a link; returns whether it was full, so that there may be more.
-    fn read_link_once(&mut self, index: usize) -> bool {
-        let mut full = false;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        if let Some(link) = self.links.get_mut(index) {
-            match (&link.socket).read(&mut scratch) {
-                Ok(0) => self.break_link(index),
-                Ok(length) => {
-                    full = length == scratch.len();
-                    self.receive_response(index, &scratch[..length]);
-                }
+        if readable {
+            match (&link.socket).read(&mut [0; 64]) {
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-                Err(_) => self.break_link(index),
+                _ => return self.break_links(),
             }
         }
-        self.scratch = scratch;
-        full
+        self.watch_link(index, false);
+        self.flush_links();
     }
 
-    /// Whether the response on a link has to wait, because its client is slow and the buffers
-    /// are full.
-    fn must_pause(&mut self, index: usize) -> bool {
-        let Some(Owner::Client(key)) = self.links.get_mut(index).map(|link| link.owner) else {
-            return false;
-        };
-        let waits = self.connections.get(key).is_some_and(|c| !c.output.is_empty());
-        waits && !self.make_room(READ_BYTES, Some(key))
-    }
-
-    /// Reads on from links that had to wait.
-    pub(super) fn resume_links(&mut self) {
-        if !std::mem::take(&mut self.links_paused) {
-            return;
-        }
-        for index in 0..self.links.len() {
-            let paused = self.links.get_mut(index).is_some_and(|link| !link.watched.readable);
-            if paused && self.must_pause(index) {
-                self.links_paused = true;
-            } else if paused {
-                self.watch_link(index, Watched::READ);
+    /// Takes back what the workers are done with.
+    pub(super) fn collect_landed(&mut self) {
+        self.relieve_pressed();
+        let mut landed = std::mem::take(&mut self.landed);
+        self.parts.flights.take_landed(&mut landed);
+        if !landed.is_empty() {
+            for place in landed.drain(..) {
+                if let Some(landing) = self.parts.flights.collect(place) {
+                    self.land(place, landing);
+                }
             }
+            self.forward_queued();
         }
+        self.landed = landed;
     }
 
-    fn receive_response(&mut self, index: usize, bytes: &[u8]) {
-        let Some(link) = self.links.get_mut(index) else { return };
-        let owner = link.owner;
-        let Ok(piece) = link.receive(bytes) else { return self.break_link(index) };
-        let (done, closing) = (link.is_done(), link.is_closing());
-        if let (Some(piece), Owner::Client(key)) = (piece, owner) {
-            self.forward_response(key, &piece, closing);
-        }
-        if !done {
-            return;
-        }
-        // The phase first: a client that is done with must not touch the link again.
-        let client = match owner {
-            Owner::Client(key) => self.connections.get_mut(key).map(|connection| {
-                connection.phase = Phase::Writing;
-                (key, connection.output.is_empty())
-            }),
-            _ => None,
-        };
-        if closing {
-            self.remove_link(index);
-        } else {
-            self.links.release(index);
-        }
-        self.forward_queued();
-        if let Some((key, true)) = client {
-            self.finish(key);
-        }
-    }
-
-    /// Gives a client a piece of its response.
-    fn forward_response(&mut self, key: usize, piece: &Piece<'_>, closing: bool) {
-        let (now, shutting_down) = (self.now, self.closing_at.is_some());
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let Some(head) = piece.head() else {
-            return self.send_client(key, &[piece.body()], piece.left);
-        };
-        connection.since = now;
-        connection.transferred = 0;
-        connection.keep_alive &= !closing && !shutting_down;
-        let version = connection.request.as_ref().map_or(1, |request| request.head.version);
-        let persistence: &[u8] = match (connection.keep_alive, version) {
-            // tiny_http has said so itself.
-            _ if closing => b"",
-            (false, _) => b"Connection: close\r\n",
-            (true, 0) => b"Connection: keep-alive\r\n",
-            (true, _) => b"",
-        };
-        self.send_client(key, &[head, persistence, EMPTY_LINE, piece.body()], piece.left);
-    }
-
-    /// Gives up a link that does not behave as tiny_http should.
-    fn break_link(&mut self, index: usize) {
-        let Some((owner, begun)) = self.links.get_mut(index).map(|l| (l.owner, l.has_begun()))
+    /// A worker has given a connection back.
+    fn land(&mut self, place: usize, landing: Landing) {
+        let Landing { outcome, keep_alive, wire, at } = landing;
+        self.keep_wire(wire);
+        let owner = self.departures.release(place);
+        let Some((key, connection)) =
+            owner.and_then(|key| Some((key, self.connections.get_mut(key)?)))
         else {
+            if let Outcome::Rest(output) = outcome {
+                self.parts.flights.account(output.memory(), 0);
+            }
             return;
         };
-        self.remove_link(index);
-        match owner {
-            Owner::Client(_) | Owner::Gone | Owner::Probe => {
-                log::error!("a private connection to tiny_http broke and is replaced");
+        connection.keep_alive &= keep_alive;
+        connection.pressed = 0;
+        connection.phase = Phase::Writing;
+        match outcome {
+            // A withdrawn request has no owner.
+            Outcome::Sent | Outcome::Withdrawn => self.finish(key, at),
+            Outcome::Rest(mut output) => {
+                connection.enter(Phase::Writing, at);
+                connection.accounted += output.memory();
+                output.put_behind(std::mem::take(&mut connection.output));
+                connection.output = output;
+                // It may have made room since.
+                self.flush_client(key);
             }
-            Owner::Nobody => log::debug!("tiny_http closed an idle private connection"),
-        }
-        if let Owner::Client(key) = owner {
-            if begun {
-                // Half a response cannot be taken back; closing tells that it is not whole.
+            Outcome::Gone => {
+                self.count(Incident::Gone);
                 self.close(key);
-            } else {
-                self.answer_fault(key, Fault::NoAnswer, &[], true);
             }
+            Outcome::TooSlow => {
+                self.count(Incident::SlowReader);
+                self.close(key);
+            }
+            Outcome::Unanswered => self.answer_fault(key, Fault::NoAnswer, &[], keep_alive),
+            // Half a response cannot be taken back; closing tells that it is not whole.
+            Outcome::Broken => self.close(key),
         }
     }
 
-    pub(super) fn remove_link(&mut self, index: usize) {
-        if let Some(link) = self.links.remove(index) {
+    fn keep_wire(&mut self, mut wire: Vec<u8>) {
+        let kept = self.spare_wires.len() < self.parts.flights.len();
+        if kept && (1..=KEPT_WIRE_BYTES).contains(&wire.capacity()) {
+            wire.clear();
+            self.spare_wires.push(wire);
+        }
+    }
+
+    /// Lets the gate notice when the worker that has a connection is done with it.
+    pub(super) fn await_landing(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get(key)
+            && let Phase::InFlight(ticket) = connection.phase
+        {
+            self.parts.flights.await_landing(ticket);
+        }
+    }
+
+    /// Gives up all links. What no worker has begun waits again.
+    fn break_links(&mut self) {
+        log::error!("the private connection to tiny_http broke and is replaced");
+        for link in self.links.drain() {
             // The descriptor is open still, so it cannot be unknown to the poller.
             let _ = self.poller.delete(&link.socket);
         }
+        for departure in self.departures.all() {
+            let order = self.parts.flights.withdraw(departure.ticket);
+            if !self.parts.flights.forget(departure.ticket) {
+                continue;
+            }
+            let owner = self.departures.release(departure.ticket.place);
+            if let (Some(key), Some(order)) = (owner, order) {
+                self.queue_again(key, order);
+            }
+        }
     }
 
-    /// Connects a link that is down, and sends it a probe.
+    fn queue_again(&mut self, key: usize, order: Order) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(request) = connection.request.as_deref_mut() else { return };
+        request.wire = order.wire;
+        request.content = order.body;
+        request.head.texts = order.texts;
+        connection.phase = Phase::Queued;
+        self.queue.push(connection.lane(), key);
+        self.account(key);
+    }
+
+    /// Takes the links to a new tiny_http when there are none.
     pub(super) fn connect_links(&mut self) {
-        if let Some(index) = self.links.overdue_probe(self.now) {
-            self.remove_link(index);
-            self.helper.run(self.parts.revive.clone());
+        let (private, revive) = (self.parts.private.clone(), self.parts.revive.clone());
+        let helper = &self.helper;
+        let connected = self.links.connect(&self.parts.private, self.now, || {
+            helper.run(Arc::new(move || {
+                if private.is_wanted() {
+                    revive();
+                }
+            }));
+        });
+        for index in 0..connected {
+            let Some(link) = self.links.get_mut(index) else { continue };
+            let event = Watched::READ.event(FIRST_LINK_KEY + index);
+            // SAFETY: `break_links`, the only way out of the links, deletes the socket from
+            // the poller before it is closed.
+            let added = unsafe { self.poller.add_with_mode(&link.socket, event, PollMode::Level) };
+            if let Err(error) = added {
+                log::error!("a private connection cannot be watched: {error}");
+            }
         }
-        let Some(index) = self.links.connect_next(&self.parts.private, self.now) else { return };
-        let Some(link) = self.links.get_mut(index) else { return };
-        let event = Watched::READ.event(FIRST_LINK_KEY + index);
-        // SAFETY: `remove_link`, the only way out of the links, deletes the socket from the
-        // poller before it is closed.
-        let added = unsafe { self.poller.add_with_mode(&link.socket, event, PollMode::Level) };
-        let probe = format!("GET / HTTP/1.1\r\n{SLOT_FIELD}: {PROBE_SLOT}\r\n\r\n");
-        let sent = link.send([probe.as_bytes(), b"", b""], Owner::Probe, false);
-        if added.and(sent).is_err() {
-            self.remove_link(index);
+        if connected > 0 {
+            self.forward_queued();
         }
     }
 
-    fn watch_link(&mut self, index: usize, wanted: Watched) {
+    fn watch_link(&mut self, index: usize, writable: bool) {
         let Some(link) = self.links.get_mut(index) else { return };
+        let wanted = Watched { writable, ..Watched::READ };
         if link.watched != wanted {
             link.watched = wanted;
             let event = wanted.event(FIRST_LINK_KEY + index);
-            let watched = self.poller.modify_with_mode(&link.socket, event, PollMode::Level);
-            if let Err(error) = watched {
+            if let Err(error) = self.poller.modify_with_mode(&link.socket, event, PollMode::Level) {
                 log::error!("a private connection cannot be watched: {error}");
-                self.break_link(index);
+                self.break_links();
             }
         }
     }

@@ -1,288 +1,206 @@
-//! The private connections to tiny_http, each with at most one request at a time.
+//! The private connections to tiny_http, which carry requests only, many at a time; and which
+//! requests are with the workers.
 
-use super::connection::{Output, Watched};
+use super::connection::Watched;
 use super::private::PrivateSocket;
-use super::response::{Broken, ResponseHead};
+use crate::server::flights::Ticket;
 use socket2::Socket;
-use std::borrow::Cow;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Links beside one a worker, so that a worker that is done finds its next request waiting.
-pub(super) const SPARE_LINKS: usize = 2;
+/// Requests beside one a worker, so that a worker that is done finds its next one waiting.
+pub(super) const SPARE_REQUESTS: usize = 2;
 /// One worker of so many is kept for connections that were answered before.
 const KEPT_WORKERS_DIVISOR: usize = 4;
-/// Between two attempts to connect to tiny_http.
-const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a new link may take to answer the probe while others wait to be connected.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Whom the response on a link is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// Nobody: the link is free.
-    Nobody,
-    /// The client connection with that key.
-    Client(usize),
-    /// A client that has left; the response is thrown away.
-    Gone,
-    /// The gate itself, which tries a new link.
-    Probe,
-}
+/// Between two looks for connections to a new tiny_http.
+const RECONNECT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A private connection.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) socket: Socket,
-    pub(super) owner: Owner,
     pub(super) watched: Watched,
-    /// What of the request the socket has not taken yet.
-    unsent: Output,
-    to_head: bool,
-    response: Progress,
-    closing: bool,
-    /// Whether the request is of a connection that was not answered before.
-    is_new: bool,
-    /// When a client's request was last sent.
-    pub(super) sent_at: Option<Instant>,
+    /// Requests that are not sent yet.
+    unsent: Vec<u8>,
 }
-
-#[derive(Debug)]
-enum Progress {
-    /// The head has not come whole; this is its beginning.
-    Head(Vec<u8>),
-    /// That many bytes of the body are still to come.
-    Body(u64),
-}
-
-/// A piece of a response.
-#[derive(Debug)]
-pub(super) struct Piece<'a> {
-    bytes: Cow<'a, [u8]>,
-    /// Where the head ends, without its last empty line, when the piece has it.
-    head_end: Option<usize>,
-    /// Bytes that are still to come.
-    pub(super) left: u64,
-}
-
-impl Piece<'_> {
-    /// The head without its last empty line, when it came with this piece.
-    pub(super) fn head(&self) -> Option<&[u8]> {
-        self.head_end.map(|end| &self.bytes[..end])
-    }
-
-    /// The part of the body.
-    pub(super) fn body(&self) -> &[u8] {
-        match self.head_end {
-            Some(end) => &self.bytes[end + EMPTY_LINE.len()..],
-            None => &self.bytes,
-        }
-    }
-}
-
-/// What ends a head.
-pub(super) const EMPTY_LINE: &[u8] = b"\r\n";
 
 impl Link {
-    /// Sends a request in `parts` for `owner`, whose method is `HEAD` or not.
-    pub(super) fn send(
-        &mut self,
-        parts: [&[u8]; 3],
-        owner: Owner,
-        to_head: bool,
-    ) -> io::Result<()> {
-        self.owner = owner;
-        self.to_head = to_head;
-        self.response = Progress::Head(Vec::new());
-        self.unsent.send(&self.socket, &parts, 0)?;
-        Ok(())
-    }
-
-    /// Sends on what the socket did not take before.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.unsent.flush(&self.socket)?;
-        Ok(())
-    }
-
-    /// Whether part of the request is not sent yet.
-    pub(super) fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
-    }
-
-    /// Takes what arrived; `None` while the head of the response is not whole.
-    ///
-    /// # Errors
-    /// It is not the one response that is expected.
-    pub(super) fn receive<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Piece<'a>>, Broken> {
-        if self.owner == Owner::Nobody {
-            return Err(Broken);
+    /// Sends the requests that were written; returns whether all are sent.
+    fn flush(&mut self) -> io::Result<bool> {
+        match self.socket.send(&self.unsent) {
+            Ok(sent) => drop(self.unsent.drain(..sent)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        match &mut self.response {
-            Progress::Head(partial) if partial.is_empty() => {
-                self.receive_head(Cow::Borrowed(bytes))
-            }
-            Progress::Head(partial) => {
-                let mut whole = std::mem::take(partial);
-                whole.extend_from_slice(bytes);
-                self.receive_head(Cow::Owned(whole))
-            }
-            Progress::Body(left) => {
-                *left = left.checked_sub(bytes.len() as u64).ok_or(Broken)?;
-                Ok(Some(Piece { bytes: Cow::Borrowed(bytes), head_end: None, left: *left }))
-            }
-        }
-    }
-
-    fn receive_head<'a>(&mut self, bytes: Cow<'a, [u8]>) -> Result<Option<Piece<'a>>, Broken> {
-        let Some(head) = ResponseHead::parse(&bytes, self.to_head)? else {
-            self.response = Progress::Head(bytes.into_owned());
-            return Ok(None);
-        };
-        self.closing = head.last;
-        let body = bytes.len() - head.fields_end - EMPTY_LINE.len();
-        let left = head.body_bytes.checked_sub(body as u64).ok_or(Broken)?;
-        self.response = Progress::Body(left);
-        Ok(Some(Piece { bytes, head_end: Some(head.fields_end), left }))
-    }
-
-    /// Whether the response is whole.
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self.response, Progress::Body(0))
-    }
-
-    /// Whether a part of the response's head was handed on.
-    pub(super) fn has_begun(&self) -> bool {
-        matches!(self.response, Progress::Body(_))
-    }
-
-    /// Whether tiny_http closes it after this response.
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing
+        Ok(self.unsent.is_empty())
     }
 }
 
-/// All links; some may be down.
-#[derive(Debug)]
+/// The connections to one tiny_http.
+#[derive(Debug, Default)]
 pub(super) struct Links {
-    links: Vec<Option<Link>>,
-    idle: Vec<usize>,
-    /// Links that hold requests of connections that were not answered before.
-    new_in_flight: usize,
-    probe: Option<(usize, Instant)>,
+    links: Vec<Link>,
+    /// The link that gets the next request.
+    next: usize,
     next_attempt: Option<Instant>,
 }
 
 impl Links {
-    pub(super) fn new(count: usize) -> Links {
-        Links {
-            links: (0..count).map(|_| None).collect(),
-            idle: Vec::with_capacity(count),
-            new_in_flight: 0,
-            probe: None,
-            next_attempt: None,
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.links.len()
-    }
-
-    /// Whether all links are connected and tried.
+    /// Whether requests can be sent.
     pub(super) fn are_up(&self) -> bool {
-        self.probe.is_none() && self.links.iter().all(Option::is_some)
+        !self.links.is_empty()
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Link> {
-        self.links.get_mut(index)?.as_mut()
+        self.links.get_mut(index)
     }
 
-    /// A free link, not free any more, for a connection that was answered before or not.
-    pub(super) fn take_idle(&mut self, known: bool) -> Option<usize> {
-        if !self.has_idle(known) {
-            return None;
+    /// Writes a request, to be sent with the next flush.
+    pub(super) fn write(&mut self, ticket: Ticket) {
+        self.next = (self.next + 1) % self.links.len().max(1);
+        if let Some(link) = self.links.get_mut(self.next) {
+            link.unsent.extend_from_slice(b"GET ");
+            ticket.write_target(&mut link.unsent);
+            link.unsent.extend_from_slice(b" HTTP/1.1\r\n\r\n");
         }
-        let index = self.idle.pop()?;
-        let link = self.links.get_mut(index)?.as_mut()?;
-        link.is_new = !known;
-        self.new_in_flight += usize::from(!known);
-        Some(index)
     }
 
-    /// Whether a link is free for such a connection.
+    /// Sends what was written; returns each link that had something with whether all of it is
+    /// sent.
+    ///
+    /// # Errors
+    /// A link is broken.
+    pub(super) fn flush(&mut self) -> io::Result<impl Iterator<Item = usize> + use<>> {
+        let mut full = Vec::new();
+        for (index, link) in self.links.iter_mut().enumerate() {
+            if !link.unsent.is_empty() && !link.flush()? {
+                full.push(index);
+            }
+        }
+        Ok(full.into_iter())
+    }
+
+    /// Takes new connections when there are none; returns how many there are then. `revive`
+    /// is called when none have been made.
+    pub(super) fn connect(
+        &mut self,
+        socket: &PrivateSocket,
+        now: Instant,
+        revive: impl FnOnce(),
+    ) -> usize {
+        if self.are_up() || self.next_attempt.is_some_and(|next| now < next) {
+            return 0;
+        }
+        let link = |stream: std::os::unix::net::UnixStream| Link {
+            socket: stream.into(),
+            watched: Watched::READ,
+            unsent: Vec::new(),
+        };
+        self.links = socket.take().into_iter().map(link).collect();
+        self.next_attempt = None;
+        if !self.are_up() {
+            revive();
+            self.next_attempt = Some(now + RECONNECT_INTERVAL);
+        }
+        self.links.len()
+    }
+
+    /// Takes all links out.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Link> + '_ {
+        self.links.drain(..)
+    }
+
+    /// When the links need attention without an event.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.next_attempt
+    }
+}
+
+/// A request that is with the workers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Departure {
+    pub(super) ticket: Ticket,
+    /// The client connection whose it is; `None` when the client has left.
+    pub(super) owner: Option<usize>,
+    /// Whether the connection was not answered before.
+    is_new: bool,
+}
+
+/// The requests that are with the workers, by their place.
+#[derive(Debug)]
+pub(super) struct Departures {
+    places: Vec<Option<Departure>>,
+    idle: Vec<usize>,
+    /// How many are of connections that were not answered before.
+    new_in_flight: usize,
+}
+
+impl Departures {
+    /// For that many places, some of which are taken still by requests of a gate before this.
+    pub(super) fn new(count: usize, is_taken: impl Fn(usize) -> bool) -> Departures {
+        Departures {
+            places: vec![None; count],
+            idle: (0..count).rev().filter(|place| !is_taken(*place)).collect(),
+            new_in_flight: 0,
+        }
+    }
+
+    /// A free place for a request of a connection that was answered before or not.
+    pub(super) fn take_idle(&mut self, known: bool) -> Option<usize> {
+        if self.has_idle(known) { self.idle.pop() } else { None }
+    }
+
+    /// Whether a place is free for such a request.
     pub(super) fn has_idle(&self, known: bool) -> bool {
         !self.idle.is_empty() && (known || self.new_in_flight < self.new_max())
     }
 
-    /// How many links those that were not answered before may hold: a burst of them must not
+    /// How many places those that were not answered before may hold: a burst of them must not
     /// hold all workers.
     fn new_max(&self) -> usize {
-        let workers = self.links.len() - SPARE_LINKS;
+        let workers = self.places.len() - SPARE_REQUESTS;
         match workers / KEPT_WORKERS_DIVISOR {
-            0 => self.links.len(),
+            0 => self.places.len(),
             kept => workers - kept,
         }
     }
 
-    /// Makes a link free after its response.
-    pub(super) fn release(&mut self, index: usize) {
-        self.probe.take_if(|(probed, _)| *probed == index);
-        if let Some(link) = self.get_mut(index) {
-            link.owner = Owner::Nobody;
-            let was_new = std::mem::take(&mut link.is_new);
-            self.new_in_flight -= usize::from(was_new);
-            self.idle.push(index);
+    /// Notes a request that goes to the workers.
+    pub(super) fn depart(&mut self, ticket: Ticket, owner: usize, known: bool) {
+        self.new_in_flight += usize::from(!known);
+        self.places[ticket.place] = Some(Departure { ticket, owner: Some(owner), is_new: !known });
+    }
+
+    /// The request at a place.
+    pub(super) fn get(&self, place: usize) -> Option<Departure> {
+        self.places.get(place).copied().flatten()
+    }
+
+    /// Notes that the client of a request has left, or was answered.
+    pub(super) fn disown(&mut self, place: usize) {
+        if let Some(Some(departure)) = self.places.get_mut(place) {
+            departure.owner = None;
         }
     }
 
-    /// Takes a link out because it broke or is closed.
-    pub(super) fn remove(&mut self, index: usize) -> Option<Link> {
-        self.idle.retain(|idle| *idle != index);
-        self.probe.take_if(|(probed, _)| *probed == index);
-        let link = self.links.get_mut(index)?.take()?;
-        self.new_in_flight -= usize::from(link.is_new);
-        Some(link)
+    /// Frees a place; returns whose request it had.
+    pub(super) fn release(&mut self, place: usize) -> Option<usize> {
+        let departure = self.places.get_mut(place)?.take();
+        self.idle.push(place);
+        let departure = departure?;
+        self.new_in_flight -= usize::from(departure.is_new);
+        departure.owner
     }
 
-    /// Connects one link that is down, unless another is being tried. One after the other:
-    /// tiny_http counts its idle threads wrongly when connections come in a burst, and leaves
-    /// some without one. Returns the new link, to be sent a probe.
-    pub(super) fn connect_next(&mut self, socket: &PrivateSocket, now: Instant) -> Option<usize> {
-        if self.probe.is_some() || self.next_attempt.is_some_and(|next| now < next) {
-            return None;
-        }
-        let index = self.links.iter().position(Option::is_none)?;
-        match socket.connect() {
-            Ok(stream) => {
-                self.links[index] = Some(Link {
-                    socket: stream.into(),
-                    owner: Owner::Probe,
-                    watched: Watched::READ,
-                    unsent: Output::default(),
-                    to_head: false,
-                    response: Progress::Head(Vec::new()),
-                    closing: false,
-                    is_new: false,
-                    sent_at: None,
-                });
-                self.probe = Some((index, now + PROBE_TIMEOUT));
-                self.next_attempt = None;
-                Some(index)
-            }
-            Err(error) => {
-                log::error!("the gate cannot reach tiny_http: {error}");
-                self.next_attempt = Some(now + RECONNECT_INTERVAL);
-                None
-            }
-        }
+    /// All requests that are with the workers.
+    pub(super) fn all(&self) -> Vec<Departure> {
+        self.places.iter().copied().flatten().collect()
     }
 
-    /// A link whose probe was not answered in time.
-    pub(super) fn overdue_probe(&self, now: Instant) -> Option<usize> {
-        self.probe.filter(|(_, deadline)| *deadline <= now).map(|(index, _)| index)
-    }
-
-    /// When a link needs attention without an event.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.probe.map(|(_, deadline)| deadline).or(self.next_attempt)
+    /// From how many landings on somebody who waits can go on, before a worker has nothing to
+    /// do.
+    pub(super) fn landings_wanted(&self) -> usize {
+        if self.idle.is_empty() { (SPARE_REQUESTS / 2).max(1) } else { 1 }
     }
 }

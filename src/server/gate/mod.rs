@@ -1,16 +1,17 @@
 //! The gate: one thread with an event loop that owns all client connections, and gives
-//! tiny_http whole, checked and normalised requests over a few private connections.
+//! the workers whole, checked and normalised requests, by way of tiny_http. With each request
+//! it lends the client's socket, to which the worker writes the response.
 //!
 //! tiny_http has no limits and no deadlines, and gives each connection a thread; behind the
-//! gate it sees a handful of fast, well-behaved clients. Everything is level-triggered and
-//! nothing blocks: the rooms below each hold one part of the loop.
+//! gate it sees one fast, well-behaved client. Everything is level-triggered and nothing
+//! blocks: the rooms below each hold one part of the loop.
 //!
 //! | room | its part |
 //! | --- | --- |
 //! | `accept` | new connections, and their limits |
 //! | `receive` | bytes from clients become requests |
-//! | `forward` | requests go to tiny_http, responses come back |
-//! | `send` | responses and the gate's own errors go to clients |
+//! | `forward` | requests go to the workers, connections come back |
+//! | `send` | what is left of responses, and the gate's own errors, go to clients |
 //! | `sweep` | deadlines, memory, shutdown |
 
 mod accept;
@@ -24,7 +25,6 @@ mod links;
 mod private;
 mod queue;
 mod receive;
-mod response;
 mod send;
 mod sweep;
 mod table;
@@ -35,14 +35,14 @@ pub use fault::Fault;
 pub(super) use private::PrivateSocket;
 pub(super) use tally::Incident;
 
+use super::flights::Flights;
 use super::limits::Limits;
 use super::listener::Listener;
-use super::slots::Slots;
 use super::statistics::Statistics;
 use super::{Handler, Shutdown};
 use connection::{Connection, Watched};
 use helper::Helper;
-use links::Links;
+use links::{Departures, Links};
 use polling::{PollMode, Poller};
 use queue::{FairQueue, Source};
 use std::collections::{HashMap, VecDeque};
@@ -54,13 +54,12 @@ use table::Table;
 use tally::Tally;
 use wait::{Happened, Waiter};
 
-/// Keys of the poller: the public listener, then the links, then the client connections.
+/// Keys of the poller: the public listener, what wakes the gate, then the links, then the
+/// client connections.
 const LISTENER_KEY: usize = 0;
-const FIRST_LINK_KEY: usize = 1;
+const BELL_KEY: usize = 1;
+const FIRST_LINK_KEY: usize = 2;
 const FIRST_CLIENT_KEY: usize = 1 << 16;
-
-/// How long clients wait at start for all links to tiny_http.
-const LINKS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
@@ -72,7 +71,7 @@ pub(super) struct Parts {
     pub(super) private: Arc<PrivateSocket>,
     /// Starts tiny_http anew if it does not accept any more.
     pub(super) revive: Arc<dyn Fn() + Send + Sync>,
-    pub(super) slots: Arc<Slots>,
+    pub(super) flights: Arc<Flights>,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) statistics: Arc<Statistics>,
     pub(super) limits: Limits,
@@ -81,9 +80,9 @@ pub(super) struct Parts {
     pub(super) shutdown_timeout: Duration,
 }
 
-/// The number of private connections for that many workers.
-pub(super) fn link_count(workers: usize) -> usize {
-    workers.max(1) + links::SPARE_LINKS
+/// How many requests may be with that many workers.
+pub(super) fn places(workers: usize) -> usize {
+    workers.max(1) + links::SPARE_REQUESTS
 }
 
 /// Serves clients until a shutdown is begun and done. A panic in the event loop costs the
@@ -109,15 +108,14 @@ pub(super) struct Gate {
     /// Connections an address holds.
     sources: HashMap<Source, usize>,
     links: Links,
-    /// Links whose responses are large, to be read on at the end of the turn.
-    bulk: Vec<usize>,
+    departures: Departures,
+    /// Places that workers are done with; empty between uses.
+    landed: Vec<usize>,
+    /// Buffers of heads, to be used again.
+    spare_wires: Vec<Vec<u8>>,
     queue: FairQueue,
     /// Connections whose next request has arrived already.
     ready: VecDeque<usize>,
-    /// Bytes in the buffers of all connections.
-    buffered: usize,
-    /// Whether some link is not read because the buffers are full.
-    links_paused: bool,
     helper: Helper,
     tally: Tally,
     accepting: accept::Accepting,
@@ -144,20 +142,22 @@ impl Gate {
             let _ = waker.notify();
         });
         parts.listener.set_nonblocking()?;
+        parts.flights.bell().attach(&poller, BELL_KEY)?;
+        parts.flights.abandon_all();
         let now = Instant::now();
         Ok(Gate {
-            links: Links::new(parts.slots.len()),
+            links: Links::default(),
+            departures: Departures::new(parts.flights.len(), |place| parts.flights.is_held(place)),
+            landed: Vec::new(),
+            spare_wires: Vec::new(),
             helper: Helper::start(parts.handler.clone())?,
             accepting: accept::Accepting::new(),
             parts,
             poller,
-            bulk: Vec::new(),
             connections: Table::default(),
             sources: HashMap::new(),
             queue: FairQueue::default(),
             ready: VecDeque::new(),
-            buffered: 0,
-            links_paused: false,
             tally: Tally::new(),
             scratch: vec![0; READ_BYTES],
             wire: Vec::with_capacity(4096),
@@ -173,11 +173,6 @@ impl Gate {
     /// The poller fails, which it does not do while its arguments are sound.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let mut waiter = Waiter::new();
-        // Before clients come, because a link is tried with the help of a worker.
-        let patience = self.now + LINKS_PATIENCE;
-        while !self.links.are_up() && self.now < patience {
-            self.turn(&mut waiter, Some(patience - self.now))?;
-        }
         self.start_accepting()?;
         loop {
             if self.parts.shutdown.has_begun() {
@@ -187,30 +182,38 @@ impl Gate {
             if self.is_done() {
                 return Ok(());
             }
-            self.turn(&mut waiter, self.timeout())?;
-            while let Some(key) = self.ready.pop_front() {
-                self.receive_buffered(key);
-            }
-            self.resume_links();
+            self.turn(&mut waiter)?;
         }
     }
 
-    /// Waits for events, for that long at most, and handles them.
-    fn turn(&mut self, waiter: &mut Waiter, timeout: Option<Duration>) -> io::Result<()> {
+    /// Waits for events, and handles them.
+    fn turn(&mut self, waiter: &mut Waiter) -> io::Result<()> {
         self.connect_links();
-        waiter.wait(&self.poller, timeout)?;
+        self.flush_links();
+        let waiting = self.queue.len() > 0;
+        self.parts.flights.wake_from(waiting.then(|| self.departures.landings_wanted()));
+        let timeout = self.timeout();
+        let sleeps = self.parts.flights.may_sleep();
+        waiter.wait(&self.poller, if sleeps { timeout } else { Some(Duration::ZERO) })?;
+        self.parts.flights.awake();
         self.now = Instant::now();
+        // First, because what comes next on a connection finds it given back then.
+        self.collect_landed();
         for event in waiter.events() {
             self.dispatch(event);
         }
-        self.read_bulk();
+        self.collect_landed();
+        while let Some(key) = self.ready.pop_front() {
+            self.receive_buffered(key);
+        }
         Ok(())
     }
 
     fn dispatch(&mut self, event: Happened) {
         match event.key {
             LISTENER_KEY => self.accept(),
-            key if key < FIRST_CLIENT_KEY => self.on_link(key - FIRST_LINK_KEY, event),
+            BELL_KEY => {}
+            key if key < FIRST_CLIENT_KEY => self.on_link(key - FIRST_LINK_KEY, event.readable),
             key => self.on_client(key - FIRST_CLIENT_KEY, event),
         }
     }
@@ -235,22 +238,13 @@ impl Gate {
         }
     }
 
-    fn on_link(&mut self, index: usize, event: Happened) {
-        if event.writable {
-            self.flush_link(index);
-        }
-        if event.readable {
-            self.read_link(index);
-        }
-    }
-
     /// Asks the poller to watch a client for what it is wanted for now.
     fn watch_client(&mut self, key: usize, wanted: Watched) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.watched != wanted {
             connection.watched = wanted;
             let event = wanted.event(FIRST_CLIENT_KEY + key);
-            let watched = self.poller.modify_with_mode(&connection.socket, event, PollMode::Level);
+            let watched = self.poller.modify_with_mode(&*connection.socket, event, PollMode::Level);
             if let Err(error) = watched {
                 log::error!("a connection cannot be watched: {error}");
                 self.abort(key);
@@ -262,7 +256,7 @@ impl Gate {
     fn account(&mut self, key: usize) {
         if let Some(connection) = self.connections.get_mut(key) {
             let bytes = connection.buffered();
-            self.buffered = self.buffered - connection.accounted + bytes;
+            self.parts.flights.account(connection.accounted, bytes);
             connection.accounted = bytes;
         }
     }
@@ -281,8 +275,8 @@ impl Gate {
     fn close(&mut self, key: usize) {
         let Some(connection) = self.connections.remove(key) else { return };
         // The descriptor is open still, so it cannot be unknown to the poller.
-        let _ = self.poller.delete(&connection.socket);
-        self.buffered -= connection.accounted;
+        let _ = self.poller.delete(&*connection.socket);
+        self.parts.flights.account(connection.accounted, 0);
         if let Some(count) = self.sources.get_mut(&connection.source) {
             *count -= 1;
             if *count == 0 {
@@ -291,11 +285,7 @@ impl Gate {
         }
         match connection.phase {
             connection::Phase::Queued => self.queue.remove(connection.lane(), key),
-            connection::Phase::InFlight(link) => {
-                if let Some(link) = self.links.get_mut(link) {
-                    link.owner = links::Owner::Gone;
-                }
-            }
+            connection::Phase::InFlight(ticket) => self.departures.disown(ticket.place),
             _ => {}
         }
     }
@@ -303,7 +293,10 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        // The listener may outlive the gate, in one that replaces it after a panic.
+        // Both may outlive the gate, in one that replaces it after a panic.
         let _ = self.poller.delete(&*self.parts.listener);
+        self.parts.flights.bell().detach(&self.poller);
+        // Nobody takes the responses that workers still write.
+        self.parts.flights.abandon_all();
     }
 }

@@ -44,7 +44,7 @@ impl Gate {
             self.scratch = scratch;
             return;
         };
-        match (&connection.socket).read(&mut scratch) {
+        match (&*connection.socket).read(&mut scratch) {
             Ok(0) => self.end_of_input(key),
             Ok(length) => self.receive(key, &scratch[..length]),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
@@ -91,11 +91,12 @@ impl Gate {
                 }
             }
         }
-        if let Some(connection) = self.connections.get(key)
-            && connection.phase == Phase::Idle
-            && !connection.input.is_empty()
-        {
-            self.ready.push_back(key);
+        match self.connections.get(key) {
+            Some(connection) if connection.input.is_empty() => {}
+            Some(connection) if connection.phase == Phase::Idle => self.ready.push_back(key),
+            // What follows is taken up when the request before it is answered.
+            Some(_) => self.await_landing(key),
+            None => {}
         }
         self.account(key);
         self.relieve(key);
@@ -200,7 +201,7 @@ impl Gate {
         }
         self.set_body_deadline(key);
         if invite {
-            self.send_client(key, &[b"HTTP/1.1 100 Continue\r\n\r\n"], 0);
+            self.send_client(key, b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         Ok(0)
     }
@@ -268,6 +269,7 @@ impl Gate {
                 let wanted = Watched { readable: false, ..connection.watched };
                 self.watch_client(key, wanted);
                 self.set_deadline(key, Some(self.now + GONE_GRACE));
+                self.await_landing(key);
             }
             Phase::Writing => {
                 let wanted = Watched { readable: false, ..connection.watched };

@@ -6,8 +6,10 @@ use super::fault::Fault;
 use super::helper::Report;
 use super::tally::Incident;
 use crate::server::exchange::CLIENT_GONE;
+use crate::server::flights::Ticket;
 use crate::server::message::{sent_body, write_head};
-use std::time::Duration;
+use crate::server::output::Output;
+use std::time::{Duration, Instant};
 
 /// How long what a client still sends is read after its last response.
 const LINGER: Duration = Duration::from_secs(2);
@@ -29,20 +31,17 @@ pub(super) fn fault_bytes(fault: Fault, to_head: bool, keep_alive: bool) -> (Vec
 }
 
 impl Gate {
-    /// Sends bytes to a client, and keeps what it does not take yet; `more` is how many are
-    /// to come after them.
-    pub(super) fn send_client(&mut self, key: usize, parts: &[&[u8]], more: u64) {
+    /// Sends bytes of the gate's own to a client, and keeps what it does not take yet.
+    pub(super) fn send_client(&mut self, key: usize, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        match connection.output.send(&connection.socket, parts, more) {
-            Ok(sent) => self.sent(key, sent),
-            Err(_) => self.abort(key),
-        }
+        connection.output.push(bytes);
+        self.flush_client(key);
     }
 
-    /// Sends on what a client did not take before.
+    /// Sends on what waits for a client; its response may be whole with it.
     pub(super) fn flush_client(&mut self, key: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        match connection.output.flush(&connection.socket) {
+        match connection.output.send(&connection.socket) {
             Ok(sent) => self.sent(key, sent),
             Err(_) => return self.abort(key),
         }
@@ -50,7 +49,7 @@ impl Gate {
             && connection.phase == Phase::Writing
             && connection.output.is_empty()
         {
-            self.finish(key);
+            self.finish(key, self.now);
         }
     }
 
@@ -60,13 +59,13 @@ impl Gate {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.transferred += bytes as u64;
         let waits = !connection.output.is_empty();
-        if waits {
+        if !waits {
+            connection.output = Output::default();
+        } else {
             let rate = limits.response_min_bytes_per_second;
             let allowed = limits.time_allowed(connection.transferred, rate);
             let deadline = connection.since + allowed;
             self.set_deadline(key, Some(deadline));
-        } else if matches!(connection.phase, Phase::InFlight(_)) && !connection.half_closed {
-            connection.deadline = None;
         }
         if let Some(connection) = self.connections.get(key) {
             self.watch_client(key, Watched { writable: waits, ..connection.watched });
@@ -74,9 +73,8 @@ impl Gate {
         self.account(key);
     }
 
-    /// A response is written whole: the connection goes on, or ends.
-    pub(super) fn finish(&mut self, key: usize) {
-        let now = self.now;
+    /// A response was written whole at that time: the connection goes on, or ends.
+    pub(super) fn finish(&mut self, key: usize, now: Instant) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.request = None;
         connection.used = true;
@@ -125,10 +123,7 @@ impl Gate {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.request = None;
         connection.enter(Phase::Writing, now);
-        self.send_client(key, &[&bytes], 0);
-        if self.connections.get(key).is_some_and(|connection| connection.output.is_empty()) {
-            self.finish(key);
-        }
+        self.send_client(key, &bytes);
     }
 
     /// A client has gone without taking its answer: its work is stopped.
@@ -138,14 +133,36 @@ impl Gate {
             self.count(Incident::Gone);
         }
         let Some(connection) = self.connections.get(key) else { return };
-        match (connection.phase, &connection.request) {
-            // A worker reports these two.
-            (Phase::InFlight(link), _) if self.parts.slots.withdraw(link, CLIENT_GONE) => {}
-            (Phase::InFlight(_), Some(request)) => self.helper.cancel(request.cancel.clone()),
-            (Phase::Queued, _) => self.report(key, CLIENT_GONE, 0, &[]),
-            _ => {}
+        if let Phase::InFlight(ticket) = connection.phase
+            && !self.withdraw(key, ticket)
+        {
+            // The worker reports it. Its client gets nothing more, also from the worker.
+            self.parts.flights.abandon(ticket);
+            if let Some(connection) = self.connections.get(key) {
+                // Fails when the client has ended the connection.
+                let _ = connection.socket.shutdown(std::net::Shutdown::Both);
+                if let Some(request) = &connection.request {
+                    self.helper.cancel(request.cancel.clone());
+                }
+            }
+        } else if matches!(phase, Some(Phase::Queued | Phase::InFlight(_))) {
+            self.report(key, CLIENT_GONE, 0, &[]);
         }
         self.close(key);
+    }
+
+    /// Takes a request back from the workers when none has begun it; then the gate answers or
+    /// reports it.
+    pub(super) fn withdraw(&mut self, key: usize, ticket: Ticket) -> bool {
+        let Some(order) = self.parts.flights.withdraw(ticket) else { return false };
+        self.departures.disown(ticket.place);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.phase = Phase::Writing;
+            if let Some(request) = connection.request.as_deref_mut() {
+                request.wire = order.wire;
+            }
+        }
+        true
     }
 
     /// Tells the handler of a request, unless a worker has seen it and does so.

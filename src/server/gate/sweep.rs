@@ -3,7 +3,6 @@
 use super::Gate;
 use super::connection::Phase;
 use super::fault::Fault;
-use super::links::Owner;
 use super::send::LINGER_AT_SHUTDOWN;
 use super::tally::Incident;
 use std::time::Duration;
@@ -50,9 +49,6 @@ impl Gate {
                 next = Some(next.map_or(deadline, |next| next.min(deadline)));
             }
         }
-        if self.links_paused {
-            next = Some(self.now);
-        }
         let next = [next, self.closing_at].into_iter().flatten().min();
         let next = next.unwrap_or(self.next_sweep).max(self.now + SWEEP_INTERVAL);
         self.next_sweep = self.next_sweep.min(next);
@@ -72,16 +68,13 @@ impl Gate {
                 self.queue.remove(lane, key);
                 self.give_up_waiting(key);
             }
-            Phase::InFlight(link) if connection.output.is_empty() => {
+            Phase::InFlight(ticket) => {
                 // A worker that has begun may take its time.
-                if self.parts.slots.withdraw(link, Fault::QueueTimeout.status()) {
-                    if let Some(link) = self.links.get_mut(link) {
-                        link.owner = Owner::Gone;
-                    }
+                if self.withdraw(key, ticket) {
                     self.give_up_waiting(key);
                 }
             }
-            Phase::InFlight(_) | Phase::Writing => {
+            Phase::Writing => {
                 self.count(Incident::SlowReader);
                 self.abort(key);
             }
@@ -102,7 +95,7 @@ impl Gate {
 
     /// Keeps the buffers within their bound after the connection `key` has got some.
     pub(super) fn relieve(&mut self, key: usize) {
-        if self.buffered <= self.parts.limits.buffer_max_bytes || self.make_room(0, None) {
+        if self.make_room(0, None) {
             return;
         }
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -112,10 +105,21 @@ impl Gate {
         }
     }
 
+    /// Makes room for responses that workers hold because there is none.
+    pub(super) fn relieve_pressed(&mut self) {
+        for (ticket, bytes) in self.parts.flights.take_pressed() {
+            let owner = self.departures.get(ticket.place).filter(|d| d.ticket == ticket);
+            let Some(key) = owner.and_then(|departure| departure.owner) else { continue };
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            connection.pressed = bytes;
+            self.make_room(bytes, Some(key));
+        }
+    }
+
     /// Makes room for that many bytes by disconnecting the slowest clients, except one;
     /// returns whether there is room now.
     pub(super) fn make_room(&mut self, bytes: usize, except: Option<usize>) -> bool {
-        while self.buffered + bytes > self.parts.limits.buffer_max_bytes {
+        while self.parts.flights.buffered() + bytes > self.parts.limits.buffer_max_bytes {
             let now = self.now;
             let slowest = self
                 .connections
@@ -142,6 +146,8 @@ impl Gate {
         self.stop_accepting();
         let end = self.now + self.parts.shutdown_timeout;
         self.closing_at = Some(end);
+        self.parts.flights.close();
+        self.collect_landed();
         self.next_sweep = self.now;
         for key in 0..self.connections.bound() {
             // A request may have arrived while the shutdown began.
