@@ -8,6 +8,7 @@ use crate::plan::{
 use crate::request::ast::{
     FullTextOperator, IsValue, JsonOperand, LogicOperator, Operation, Operator, Quantifier,
 };
+use crate::schema::QualifiedName;
 use std::borrow::Cow;
 
 /// Appends ` WHERE` and the conditions, when there are any. `node` is where embeds are
@@ -181,8 +182,19 @@ fn push_quantified<'a>(
 fn push_comparand<'a>(sql: &mut Sql<'a>, comparand: Comparand, value: impl Into<Cow<'a, str>>) {
     match comparand {
         Comparand::Plain => sql.value(value),
-        Comparand::From(function) => sql.qualified(function).push("(").value(value).push(")"),
+        Comparand::From(function) => push_represented(sql, function, value),
     };
+}
+
+/// The value of a domain that its representation makes of a text. The type is said because a
+/// call of a function that has the domain's name would be taken for a cast, which reads the
+/// text as the domain's own input, wherever a literal stands and not a parameter.
+fn push_represented<'s, 'a>(
+    sql: &'s mut Sql<'a>,
+    function: &QualifiedName,
+    value: impl Into<Cow<'a, str>>,
+) -> &'s mut Sql<'a> {
+    sql.qualified(function).push("(").value(value).push("::text)")
 }
 
 /// One value for the whole list, so that lists of any length share a shape.
@@ -192,11 +204,7 @@ fn push_in<'a>(sql: &mut Sql<'a>, comparand: Comparand, values: &'a [String]) {
             sql.push(" = ANY (ARRAY[");
             let mut first = true;
             for value in values {
-                sql.separate(&mut first, ", ")
-                    .qualified(function)
-                    .push("(")
-                    .value(value.as_str())
-                    .push(")");
+                push_represented(sql.separate(&mut first, ", "), function, value.as_str());
             }
             sql.push("])");
         }
