@@ -145,3 +145,63 @@ fn a_tables_own_name_embeds_the_rows_that_refer_to_a_row() {
     ]);
     assert_eq!(response.json(), expected);
 }
+
+// What an answer names ----------------------------------------------------------------------
+
+#[test]
+fn only_a_single_row_has_a_place() {
+    let post = |body: &str| {
+        let request = Request::post("/keepers", body).header("Prefer", "return=headers-only");
+        let got = send(request);
+        assert_eq!(got.status, 201, "{}", got.text());
+        got.header("Location").map(str::to_owned)
+    };
+    let one = r#"{"id": 11, "name": "Dan"}"#;
+    assert_eq!(post(one).as_deref(), Some("/keepers?id=eq.11"));
+    assert_eq!(post(&format!("[{one}]")).as_deref(), Some("/keepers?id=eq.11"));
+    assert_eq!(post(&format!(r#"[{one}, {{"id": 12, "name": "Eve"}}]"#)), None);
+    let csv = Request::new("POST", "/keepers")
+        .header("Content-Type", "text/csv")
+        .header("Prefer", "return=headers-only")
+        .body("id,name\n11,Dan\n12,Eve\n");
+    assert_eq!(send(csv).header("Location"), None);
+}
+
+#[test]
+fn a_place_names_the_key_in_the_order_of_its_definition() {
+    let database = Cluster::shared().database(&format!(
+        "{SQL}
+         create table zoo.visits (day date, animal int, hour int, primary key (hour, day, animal));
+         grant all on zoo.visits to web_anon;"
+    ));
+    let settings = Settings::new(&database).set("db-schemas", "zoo").set("db-tx-end", "rollback");
+    let server = Server::start(&settings);
+    let body = r#"{"day": "2026-01-31", "animal": 3, "hour": 9}"#;
+    let request = Request::post("/visits", body).header("Prefer", "return=headers-only");
+    let got = server.send(&request);
+    let place = "/visits?hour=eq.9&day=eq.2026-01-31&animal=eq.3";
+    assert_eq!(got.header("Location"), Some(place), "{}", got.text());
+}
+
+#[test]
+fn an_empty_body_is_no_json() {
+    let database = Cluster::shared().database(&format!(
+        "{SQL}
+         create function zoo.echo(json) returns json language sql as 'select $1';
+         create function zoo.echo_b(jsonb) returns jsonb language sql as 'select $1';"
+    ));
+    let server = Server::start(&Settings::new(&database).set("db-schemas", "zoo"));
+    for path in ["/rpc/echo", "/rpc/echo_b"] {
+        for _ in 0..3 {
+            let got = server.send(&Request::post(path, ""));
+            let wrong = json!({
+                "code": "22P02",
+                "message": "invalid input syntax for type json",
+                "details": "The input string ended unexpectedly.",
+                "hint": null,
+            });
+            assert_eq!((got.status, got.json()), (400, wrong), "{path}");
+        }
+        assert_eq!(server.send(&Request::post(path, "{}")).json(), json!({}));
+    }
+}

@@ -96,7 +96,9 @@ fn push_direct<'a>(sql: &mut Sql<'a>, parameter: &Parameter, values: &[&'a str])
 fn push_raw<'a>(sql: &mut Sql<'a>, parameter: &Parameter, payload: &'a Option<Payload>) {
     match payload {
         Some(Payload::Json(json)) => {
-            sql.value(json.text.as_str()).push("::").push(&parameter.cast_type);
+            // PostgreSQL says what is wrong with an empty text.
+            let text = if json.is_empty { "" } else { json.text.as_str() };
+            sql.value(text).push("::").push(&parameter.cast_type);
         }
         Some(Payload::Text(text)) => {
             sql.value(text.as_str()).push("::").push(&parameter.cast_type);

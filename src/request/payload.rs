@@ -35,13 +35,16 @@ pub struct JsonPayload {
     /// Whether the objects have more keys than any function has parameters. Then `keys` is
     /// empty, and only a single unnamed parameter can take them.
     pub has_more_keys: bool,
+    /// Whether the body was empty, which stands for a call without arguments, and is no JSON for
+    /// a parameter that takes the body as it is.
+    pub is_empty: bool,
     /// What the elements of [`PayloadShape::Rows`] stand for, in their order.
     pub header: Vec<String>,
 }
 
 impl JsonPayload {
     fn new(text: String, shape: Option<PayloadShape>, keys: Vec<String>) -> Self {
-        Self { text, shape, keys, has_more_keys: false, header: Vec::new() }
+        Self { text, shape, keys, has_more_keys: false, is_empty: false, header: Vec::new() }
     }
 }
 
@@ -127,7 +130,8 @@ fn json(body: Vec<u8>, query: &Query, receiver: Receiver) -> Result<JsonPayload>
     }
     if body.is_empty() && receiver == Receiver::Routine {
         let shape = Some(PayloadShape::Object);
-        return Ok(JsonPayload::new("{}".to_owned(), shape, Vec::new()));
+        let json = JsonPayload::new("{}".to_owned(), shape, Vec::new());
+        return Ok(JsonPayload { is_empty: true, ..json });
     }
     let text = String::from_utf8(body).map_err(|_| invalid("Empty or invalid json"))?;
     let scan = json_scan::scan(&text).map_err(|fault| match fault {

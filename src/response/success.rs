@@ -182,7 +182,9 @@ impl Finished<'_> {
     }
 
     /// The answer that is an execution plan: the lines of `EXPLAIN`.
-    fn explained(self, media: &MediaChoice) -> Response {
+    fn explained(mut self, media: &MediaChoice) -> Response {
+        // Nothing was counted.
+        self.preferences.count = None;
         let mut text = String::new();
         for row in &self.outcome.rows {
             text.push_str(row.get(0).unwrap_or_default());
@@ -227,9 +229,10 @@ fn content_location(request: &ApiRequest) -> String {
     }
 }
 
-/// Where the inserted row is, by its key.
+/// Where the inserted row is, by its key; several rows have no one place.
 fn location(plan: &MutatePlan, finished: &Finished) -> Option<String> {
-    if finished.preferences.representation != Some(Representation::HeadersOnly) {
+    let is_wanted = finished.preferences.representation == Some(Representation::HeadersOnly);
+    if !is_wanted || finished.outcome.row_count() != 1 {
         return None;
     }
     let values: Vec<Option<String>> =

@@ -41,7 +41,7 @@ pub struct Relation {
     pub updatable: bool,
     /// Whether rows can be deleted.
     pub deletable: bool,
-    /// The primary key's columns, sorted by name; for a view, those of its base tables' keys
+    /// The primary key's columns, in the order of its definition; for a view, those of its base tables' keys
     /// that it shows in full, in their order. Empty when there is none.
     pub primary_key: Vec<Box<str>>,
     /// The columns in the table's order.

@@ -15,15 +15,14 @@ use std::collections::HashMap;
 /// ones are left out.
 const MAX_WAYS_TO_SHOW_A_KEY: usize = 64;
 
-/// Fills in the primary keys. A table's are sorted by name, since clients see the order in
-/// `Location`; a view has those of the base tables' keys that it shows in full.
+/// Fills in the primary keys. A table's columns are in the order of the key's definition, which
+/// clients see in `Location`; a view has those of the base tables' keys that it shows in full.
 pub(super) fn add_primary_keys(relations: &mut Relations, keys: &Keys, views: &Views) {
     let mut of_views: HashMap<u32, Vec<Vec<i16>>> = HashMap::new();
     for (&table, columns) in &keys.primary {
         if let Some(relation) = relations.get(table) {
             debug_assert!(!relation.kind.is_view(), "views have no constraints");
-            let mut names = column_names(relations, table, columns);
-            names.sort_unstable();
+            let names = column_names(relations, table, columns);
             if let Some(relation) = relations.get_mut(table) {
                 relation.primary_key = names;
             }
