@@ -197,17 +197,17 @@ impl Loader {
             self.configurations.tell_again();
         }
         let Some(client) = client else {
-            let live = self.succeed(app, &running, self.configurations.read());
+            let (live, accepted) = self.succeed(app, &running, self.configurations.read());
             self.forget_revocations_without_source(&live);
-            app.swap(live);
+            self.put_in_force(app, live, accepted);
             return Ok(());
         };
-        let mut live = if wanted.config || (wanted.schema && running.config.db_config) {
+        let (mut live, accepted) = if wanted.config || (wanted.schema && running.config.db_config) {
             let starting = running.schema.is_none();
             let fresh = self.configurations.read_with_database(client, starting)?;
             self.succeed(app, &running, fresh)
         } else {
-            Live::clone(&running)
+            (Live::clone(&running), None)
         };
         self.forget_revocations_without_source(&live);
         let source = &live.config.jwt_revocation_source;
@@ -232,7 +232,7 @@ impl Loader {
         } else if wanted.config {
             live = live.with_role_settings(load_role_settings(client)?);
         }
-        app.swap(live);
+        self.put_in_force(app, live, accepted);
         Ok(())
     }
 
@@ -251,30 +251,39 @@ impl Loader {
         }
     }
 
-    /// What takes the place of the running configuration: the new one, or the running one
-    /// itself when the new one cannot be used.
-    fn succeed(&self, app: &App, running: &Live, fresh: Result<Fresh, String>) -> Live {
+    /// What takes the place of the running configuration: the new one, and what file and
+    /// environment alone make of it; or the running one itself when the new one cannot be used.
+    fn succeed(
+        &self,
+        app: &App,
+        running: &Live,
+        fresh: Result<Fresh, String>,
+    ) -> (Live, Option<Config>) {
         let observer = app.observer();
         let succeeded = fresh.and_then(|fresh| {
             let (mut config, alone, warnings) = fresh.into_parts();
             self.configurations.tell(warnings);
             let fixed = config.keep_fixed(&running.config);
             self.configurations.tell_fixed(observer, fixed);
-            let succeeded = running.succeeded_by(config, &self.lasting);
-            succeeded.map(|succeeded| (succeeded, alone)).map_err(|error| error.to_string())
+            let (live, warnings) =
+                running.succeeded_by(config, &self.lasting).map_err(|error| error.to_string())?;
+            self.configurations.tell(warnings);
+            Ok((live, Some(alone)))
         });
-        match succeeded {
-            Ok(((live, warnings), alone)) => {
-                self.configurations.accept(alone);
-                self.configurations.tell(warnings);
-                observer.observe(&Event::ConfigReloaded);
-                set_log_level(observer, running.config.log_level, live.config.log_level);
-                live
-            }
-            Err(error) => {
-                observer.observe(&Event::ConfigFailed(&error));
-                running.clone()
-            }
+        succeeded.unwrap_or_else(|error| {
+            observer.observe(&Event::ConfigFailed(&error));
+            (running.clone(), None)
+        })
+    }
+
+    /// Answers with `live` from now on; `accepted` is there when its configuration is a new one.
+    fn put_in_force(&self, app: &App, live: Live, accepted: Option<Config>) {
+        let (running, new) = (app.live().config.log_level, live.config.log_level);
+        app.swap(live);
+        if let Some(alone) = accepted {
+            self.configurations.accept(alone);
+            set_log_level(app.observer(), running, new);
+            app.observer().observe(&Event::ConfigReloaded);
         }
     }
 }
