@@ -1,6 +1,7 @@
 //! The listener: hears the database's notifications over a connection of its own, and passes
 //! on what they ask for. Everybody who may log in to the database can send them, so none says
-//! more than that something is to be read again. It connects again for as long as it is not replaced.
+//! more than that something is to be read again. It connects again for as long as it is not
+//! replaced.
 //!
 //! <https://docs.postgrest.org/en/v16/references/listener.html>
 
