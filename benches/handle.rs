@@ -46,6 +46,9 @@ const THREE_LEVELS: &str = "select=id,name,books(id,title,reviews(stars,body))&i
                             &books.pages=gt.100&books.order=id&books.limit=5\
                             &books.reviews.stars=gte.3&books.reviews.order=id";
 
+const OPTIONS: query::Options =
+    query::Options { max_rows: None, rows: true, response_is_set: false, read_only: true };
+
 fn app(uri: &str) -> App {
     let environment = Environment::from([
         ("PGRST_DB_URI", uri),
@@ -91,7 +94,7 @@ fn planning(criterion: &mut Criterion, app: &App, token: &str) {
             bencher.iter(|| {
                 let api = ApiRequest::parse(&mut request, &settings).expect("a good request");
                 let plan = plan::plan(&api, schema, &live.plan_settings).expect("a plan");
-                black_box(query::write(&plan, &api, None).sql.shape().len())
+                black_box(query::write(&plan, &api, OPTIONS).sql.shape().len())
             });
         });
     }

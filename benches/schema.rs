@@ -37,6 +37,7 @@ fn schema_of(tables: usize) -> SchemaCache {
             name: name(i),
             description: None,
             kind: RelationKind::Table,
+            row_security: false,
             insertable: true,
             updatable: true,
             deletable: true,

@@ -8,12 +8,12 @@
 
 use crate::cancel::Cancel;
 use crate::config::connection::{
-    ConnectError, Connector, SessionDefaults, SessionSocket, close_aside,
+    ConnectError, Connector, SessionDefaults, SessionSocket, StreamingClient, close_aside,
 };
 use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
+use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
-use postgres::{CancelToken, Client, SimpleQueryMessage};
 use r2d2::ManageConnection;
 use scheduled_thread_pool::ScheduledThreadPool;
 use std::convert::Infallible;
@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use tokio_postgres::CancelToken;
 
 /// A connection that has been idle for longer is tried before it is used: the server may
 /// have closed it meanwhile.
@@ -236,7 +237,7 @@ impl Pool {
     fn connect(
         &self,
         defaults: Option<&SessionDefaults>,
-    ) -> Result<(Client, Option<SessionSocket>), Unavailable> {
+    ) -> Result<(StreamingClient, Option<SessionSocket>), Unavailable> {
         if let Some(failure) = &mut *self.failure() {
             let now = Instant::now();
             if now < failure.retry_at {
@@ -358,7 +359,7 @@ impl Shared {
 }
 
 /// Whether the session has that search path to fall back to.
-fn falls_back_to(client: &mut Client, path: &str) -> bool {
+fn falls_back_to(client: &mut StreamingClient, path: &str) -> bool {
     let answer = client.simple_query("SHOW search_path").unwrap_or_default();
     answer
         .iter()
@@ -421,7 +422,7 @@ impl Slot {
 /// A connection and what belongs to its session.
 pub struct Connection {
     /// The session.
-    pub client: Client,
+    pub client: StreamingClient,
     /// The search path, as SQL, that `SET search_path TO DEFAULT` brings back.
     pub search_path: Option<Arc<str>>,
     /// The statements that are prepared in it.
@@ -454,7 +455,7 @@ impl Connection {
         }
         let trusted = self.used_at.elapsed() < TRUSTED_IDLE
             && self.session.shared.micros(self.used_at) > doubted_until;
-        trusted || self.client.is_valid(TRIAL_TIMEOUT).is_ok()
+        trusted || self.client.is_valid(TRIAL_TIMEOUT)
     }
 }
 

@@ -1,5 +1,6 @@
 -- Tables and views of the schemas $1; partitions are reached through their parents.
--- The last column is the bit mask of pg_relation_is_updatable: 4 update, 8 insert, 16 delete.
+-- The last column but one is the bit mask of pg_relation_is_updatable: 4 update, 8 insert,
+-- 16 delete.
 select
   c.oid,
   n.nspname,
@@ -10,7 +11,8 @@ select
     when c.relkind in ('r', 'p') then 4 + 8 + 16
     when c.relkind in ('v', 'f') then pg_relation_is_updatable(c.oid, true)
     else 0
-  end
+  end,
+  c.relrowsecurity
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_description d

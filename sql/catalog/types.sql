@@ -44,7 +44,26 @@ select
     order by e.enumsortorder
   ),
   b.oid in ('json'::regtype, 'jsonb'::regtype),
-  b.oid = 'tsvector'::regtype
+  b.oid = 'tsvector'::regtype,
+  -- How json_agg writes the type, which looks through domains: the letters of json::Form. Types
+  -- below 16384 are PostgreSQL's own; it does not look for casts of those.
+  case
+    when b.oid = 'boolean'::regtype then 'b'
+    when b.oid in (
+      'smallint'::regtype, 'integer'::regtype, 'bigint'::regtype,
+      'real'::regtype, 'double precision'::regtype, 'numeric'::regtype
+    ) then 'n'
+    when b.oid = 'json'::regtype then 'j'
+    when b.oid = 'jsonb'::regtype then 'J'
+    when b.oid in ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) then 'o'
+    when b.typsubscript = 'array_subscript_handler'::regproc then 'o'
+    when b.typtype not in ('b', 'e', 'r', 'm') then 'o'
+    when b.oid >= 16384 and exists (
+      select from pg_cast c
+      where c.castsource = b.oid and c.casttarget = 'json'::regtype and c.castfunc <> 0
+    ) then 'o'
+    else 't'
+  end
 from used
 join pg_type t on t.oid = used.type
 join unfolded u on u.type = used.type and u.next = 0

@@ -158,12 +158,19 @@ impl App {
         }
         let exchange = Exchange { live, schema, identity: &identity, api: &api, http: request };
         let plan = plan::plan(&api, schema, &live.plan_settings)?;
-        let statement = query::write(&plan, &api, live.plan_settings.max_rows);
+        let options = exchange.options(&plan);
+        let mut statement = query::write(&plan, &api, options);
         record.timing.plan();
         if live.config.log_query {
             record.sql = Some(loggable(live, &statement));
         }
-        let outcome = exchange.run(self, &plan, &statement)?;
+        let mut outcome = exchange.run(self, &plan, &statement)?;
+        if outcome.is_none() {
+            // The relation is another since the schema was loaded: PostgreSQL knows it.
+            statement = query::write(&plan, &api, query::Options { rows: false, ..options });
+            outcome = exchange.run(self, &plan, &statement)?;
+        }
+        let outcome = outcome.ok_or_else(no_schema_cache)?;
         record.timing.transaction();
         let mut response = exchange.present(&plan, &statement, outcome)?;
         warn_of_deprecated_names(&plan, &mut response);
@@ -202,17 +209,29 @@ struct Exchange<'e> {
 }
 
 impl Exchange<'_> {
-    /// Runs the statement in the request's transaction.
-    fn run(&self, app: &App, plan: &Plan, statement: &Statement) -> Result<Outcome> {
-        let routine = match plan {
-            Plan::Call(call) => Some(call.routine),
-            Plan::Read(_) | Plan::Mutate(_) | Plan::Describe(_) => None,
-        };
+    /// What decides the statement beside what is asked.
+    fn options(&self, plan: &Plan) -> query::Options {
+        let names_response = |(name, _): &(Box<str>, Box<str>)| name.starts_with("response.");
+        let of_role = self.live.role_settings(&self.identity.role);
+        query::Options {
+            max_rows: self.live.plan_settings.max_rows,
+            rows: true,
+            response_is_set: self.live.pre_request.is_some()
+                || self.schema.session_sets_response
+                || of_role.is_some_and(|role| role.settings.iter().any(names_response)),
+            read_only: is_read_only(self.api.method, routine(plan)),
+        }
+    }
+
+    /// Runs the statement in the request's transaction; gives nothing when the relation is not
+    /// what the statement was written for.
+    fn run(&self, app: &App, plan: &Plan, statement: &Statement) -> Result<Option<Outcome>> {
+        let routine = routine(plan);
         BUFFERS.with_borrow_mut(|buffers| {
             let Buffers { prelude, message, session_key } = buffers;
             let search_path = self.live.search_path(&self.api.schema);
             prelude.clear();
-            Prelude {
+            let prelude_results = Prelude {
                 settings: &self.live.prelude,
                 identity: self.identity,
                 request: self.api,
@@ -233,6 +252,7 @@ impl Exchange<'_> {
                 role: &self.identity.role,
                 search_path,
                 prelude,
+                prelude_results,
                 pre_request: self.live.pre_request.as_deref(),
                 statement,
                 session_key: self.live.config.db_prepared_statements.then_some(session_key),
@@ -254,12 +274,13 @@ impl Exchange<'_> {
         app: &App,
         transaction: &Transaction,
         message: &mut String,
-    ) -> Result<Outcome> {
+    ) -> Result<Option<Outcome>> {
         let cancel = self.http.cancel.as_deref();
         let mut pooled = app.connection(cancel)?;
         let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
         match transaction.run(connection, message) {
-            Ok(outcome) => Ok(outcome),
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(Aborted::Stale) => Ok(None),
             Err(Aborted::Failed(failure)) => {
                 if failure.ends_session() {
                     // Whatever ended this connection may have ended the others.
@@ -358,6 +379,14 @@ impl Exchange<'_> {
                 response::openapi::of_description(describe, finished, self.schema, settings)
             }
         }
+    }
+}
+
+/// The function that a plan calls.
+fn routine<'a>(plan: &Plan<'a>) -> Option<&'a Routine> {
+    match plan {
+        Plan::Call(call) => Some(call.routine),
+        Plan::Read(_) | Plan::Mutate(_) | Plan::Describe(_) => None,
     }
 }
 

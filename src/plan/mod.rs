@@ -5,6 +5,7 @@
 
 mod call;
 mod describe;
+mod effects;
 mod fence;
 mod filter;
 mod media;

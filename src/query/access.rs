@@ -2,7 +2,7 @@
 
 use super::body::BodyEncoding;
 use super::sql::Sql;
-use super::statement::Statement;
+use super::statement::{Answer, Statement};
 use crate::plan::DescribePlan;
 
 /// The relations with what may be done with their rows: `r`ead, `i`nsert, `u`pdate,
@@ -56,5 +56,5 @@ pub(super) fn write<'a>(plan: &DescribePlan<'a>) -> Statement<'a> {
         sql.push("NULL");
     }
     sql.push(", NULL, NULL");
-    Statement { sql, estimate: None, encoding: BodyEncoding::Text, is_explain: false }
+    Statement { sql, estimate: None, answer: Answer::Row(BodyEncoding::Text), is_explain: false }
 }

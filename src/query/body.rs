@@ -7,7 +7,7 @@ use crate::plan::{BodyFormat, SCALAR_COLUMN};
 pub const ROW: &str = "pgrst_row";
 
 /// What the body is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented {
     /// Rows.
     Rows,

@@ -1,6 +1,6 @@
 //! Proof by many examples that client text stays inside literals and quoted identifiers.
 
-use super::write;
+use super::{Options, write};
 use crate::config::OpenApiMode;
 use crate::http::Request;
 use crate::plan::{self, Settings};
@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 /// All words that a reading statement may have outside quotes.
 const VOCABULARY: &str = "SELECT FROM WHERE AND OR NOT AS NULL NULLIF COALESCE IS TRUE FALSE \
     UNKNOWN DISTINCT GROUP ORDER BY ASC DESC NULLS FIRST LAST LIMIT OFFSET CAST ANY ALL \
-    count sum avg min max json_agg json_build_object text int jsonb to_jsonb to_tsvector \
+    count sum avg min max json_agg json_build_object text int jsonb to_json to_jsonb to_tsvector \
     to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery current_setting true E \
     CASE WHEN THEN ELSE END octet_length length regexp_replace \
     bigint bit varying boolean char character dec decimal double precision float integer \
@@ -48,6 +48,7 @@ fn schema() -> SchemaCache {
         name: QualifiedName::new("api", "things"),
         description: None,
         kind: RelationKind::Table,
+        row_security: false,
         insertable: true,
         updatable: true,
         deletable: true,
@@ -81,6 +82,7 @@ proptest! {
         items in select_items(),
         conditions in prop::collection::vec(condition(), 0..4),
         order in order_terms(),
+        rows: bool,
     ) {
         let mut api = api_request();
         // Embeds name relationships, of which there are none here.
@@ -95,9 +97,11 @@ proptest! {
             openapi_mode: OpenApiMode::Disabled,
             legacy_target_names: true,
         };
+        let options =
+            Options { max_rows: Some(100), rows, response_is_set: true, read_only: true };
         let schema = schema();
         let plan = plan::plan(&api, &schema, &settings).expect("a plan");
-        let statement = write(&plan, &api, Some(100));
+        let statement = write(&plan, &api, options);
         let vocabulary: HashSet<&str> = VOCABULARY.split_whitespace().collect();
         let mut inline = String::new();
         statement.sql.write_inline(&mut inline);

@@ -11,6 +11,7 @@ mod mutate;
 mod payload;
 pub mod quote;
 pub mod response_settings;
+mod rows;
 mod select;
 mod sql;
 mod statement;
@@ -18,4 +19,4 @@ mod types;
 
 pub use body::BodyEncoding;
 pub use sql::Sql;
-pub use statement::{Column, Statement, write};
+pub use statement::{Answer, Asked, Column, Options, Statement, write};

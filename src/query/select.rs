@@ -16,6 +16,11 @@ pub type PushSource<'s, 'a> = &'s dyn Fn(&mut Sql<'a>);
 pub fn push_root<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>, source: PushSource<'_, 'a>) {
     sql.push("SELECT ");
     push_fields(sql, node);
+    push_rows_of(sql, node, source);
+}
+
+/// Appends what follows the fields of a root node.
+pub(super) fn push_rows_of<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>, source: PushSource<'_, 'a>) {
     sql.push(" FROM ");
     source(sql);
     push_laterals(sql, node);
@@ -137,20 +142,25 @@ fn push_fields<'a>(sql: &mut Sql<'a>, node: &ReadNode<'a>) {
 
 fn push_selected<'a>(sql: &mut Sql<'a>, field: &SelectedField<'a>, alias: &str) {
     let SelectedValue::All = field.value else {
-        push_aggregate(sql, field.aggregate, field.aggregate_cast, |sql| match &field.value {
-            SelectedValue::Field(_) => {
-                push_cast(sql, field.cast, |sql| push_presented(sql, field, alias))
-            }
-            SelectedValue::All | SelectedValue::Rows => {
-                sql.push("*");
-            }
-        });
+        push_value(sql, field, alias);
         if !is_plain_column(field) {
             sql.push(" AS ").identifier(&field.name);
         }
         return;
     };
     sql.identifier(alias).push(".*");
+}
+
+/// Appends the value of a field that is not all columns.
+pub(super) fn push_value<'a>(sql: &mut Sql<'a>, field: &SelectedField<'a>, alias: &str) {
+    push_aggregate(sql, field.aggregate, field.aggregate_cast, |sql| match &field.value {
+        SelectedValue::Field(_) => {
+            push_cast(sql, field.cast, |sql| push_presented(sql, field, alias))
+        }
+        SelectedValue::All | SelectedValue::Rows => {
+            sql.push("*");
+        }
+    });
 }
 
 /// Whether PostgreSQL names the output as we would.
@@ -239,7 +249,7 @@ fn push_spread_value(sql: &mut Sql, embed: &EmbedNode, column: &OutputColumn) {
 }
 
 /// The value of an embed. Rows that are grouped need equality, which json lacks.
-fn push_embedded_value(sql: &mut Sql, embed: &EmbedNode, grouped: bool) {
+pub(super) fn push_embedded_value(sql: &mut Sql, embed: &EmbedNode, grouped: bool) {
     let lateral = &embed.lateral;
     match (&embed.role, grouped) {
         (EmbedRole::Array, _) => {

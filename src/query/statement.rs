@@ -1,11 +1,13 @@
 //! The one statement of a request: the source, its presentation, and the counts.
 //!
-//! Every statement gives one row with the columns of [`Column`], so that reading the
-//! result does not depend on what was asked.
+//! Where the types of all columns are known it gives the rows themselves, of which JSON is made
+//! here. Any other gives one row with the columns of [`Column`], so that reading the result
+//! does not depend on what was asked.
 
 use super::body::{self, BodyEncoding, Presented, ROW};
 use super::sql::Sql;
-use super::{access, call, mutate, response_settings, select};
+use super::{access, call, mutate, response_settings, rows, select};
+use crate::json::Layout;
 use crate::plan::{
     CallPlan, MediaChoice, MutatePlan, Mutation, Plan, ReadNode, ReadPlan, SCALAR_COLUMN,
 };
@@ -39,18 +41,57 @@ pub struct Statement<'a> {
     pub sql: Sql<'a>,
     /// A query whose planned row count is the total.
     pub estimate: Option<Sql<'a>>,
-    /// How the body column becomes bytes.
-    pub encoding: BodyEncoding,
+    /// What comes back.
+    pub answer: Answer<'a>,
     /// Whether the statement is an `EXPLAIN`, whose rows are the body.
     pub is_explain: bool,
+}
+
+/// What a statement gives.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// One row, with the columns of [`Column`]. The body column becomes bytes in this way.
+    Row(BodyEncoding),
+    /// The rows that the body is made of.
+    Rows {
+        /// What they look like.
+        layout: Layout<'a>,
+        /// Whether SQL is asked behind it what the response is to be.
+        asked: Asked,
+    },
+}
+
+/// How SQL is asked what the response is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Not at all: nothing can have said anything.
+    Not,
+    /// What it says is judged when it is applied.
+    Plainly,
+    /// What cannot be sent fails the transaction.
+    Checked,
+}
+
+/// What decides a statement beside the plan and the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// `db-max-rows`
+    pub max_rows: Option<u64>,
+    /// Whether rows may come as rows.
+    pub rows: bool,
+    /// Whether something beside the statement itself may say what the response is to be.
+    pub response_is_set: bool,
+    /// Whether the transaction writes nothing, so that nothing has to be undone when its result
+    /// cannot be used, and it can be run again.
+    pub read_only: bool,
 }
 
 /// The result of a mutation, as a common table expression.
 const SOURCE: &str = "pgrst_source";
 
 /// Writes the statement of a plan.
-pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, max_rows: Option<u64>) -> Statement<'a> {
-    let writer = Writer { request, max_rows };
+pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, options: Options) -> Statement<'a> {
+    let writer = Writer { request, options };
     match plan {
         Plan::Read(read) => writer.read(read),
         Plan::Mutate(mutation) => writer.mutate(mutation),
@@ -61,13 +102,16 @@ pub fn write<'a>(plan: &Plan<'a>, request: &'a ApiRequest, max_rows: Option<u64>
 
 struct Writer<'a> {
     request: &'a ApiRequest,
-    max_rows: Option<u64>,
+    options: Options,
 }
 
 impl<'a> Writer<'a> {
     fn read(&self, plan: &ReadPlan<'a>) -> Statement<'a> {
         let root = &plan.root;
         let source = |sql: &mut Sql<'a>| push_relation(sql, root);
+        if self.gives_rows(root, &plan.media) {
+            return self.rows(root, &plan.media, &source);
+        }
         let mut sql = start(&plan.media);
         sql.push("SELECT ");
         self.push_total(&mut sql, root, &source);
@@ -76,7 +120,38 @@ impl<'a> Writer<'a> {
         sql.push(" FROM (");
         select::push_root(&mut sql, root, &source);
         sql.push(") AS ").identifier(ROW);
-        self.finish(sql, root, &source, &plan.media, encoding)
+        let estimate = self.estimate(root, &source, &plan.media);
+        let answer = Answer::Row(encoding);
+        Statement { sql, estimate, answer, is_explain: plan.media.plan.is_some() }
+    }
+
+    /// Whether JSON is made of the rows here.
+    fn gives_rows(&self, root: &ReadNode<'a>, media: &MediaChoice<'a>) -> bool {
+        // One statement counts and reads, or the two could disagree.
+        let counts_apart =
+            self.counts_apart(root) && self.request.preferences.count != Some(Count::Planned);
+        self.options.rows
+            && !self.is_head()
+            && media.plan.is_none()
+            && !counts_apart
+            && rows::is_possible(root, media.format)
+    }
+
+    fn rows(
+        &self,
+        root: &ReadNode<'a>,
+        media: &MediaChoice<'a>,
+        source: select::PushSource<'_, 'a>,
+    ) -> Statement<'a> {
+        let mut sql = Sql::new();
+        let layout = rows::push_rows(&mut sql, root, media.format, self.options.read_only, source);
+        let asked = match self.options {
+            Options { response_is_set: false, .. } if !root.may_run_functions() => Asked::Not,
+            Options { read_only: true, .. } => Asked::Plainly,
+            Options { read_only: false, .. } => Asked::Checked,
+        };
+        let estimate = self.estimate(root, source, media);
+        Statement { sql, estimate, answer: Answer::Rows { layout, asked }, is_explain: false }
     }
 
     fn call(&self, plan: &CallPlan<'a>) -> Statement<'a> {
@@ -86,6 +161,10 @@ impl<'a> Writer<'a> {
         let result = move |sql: &mut Sql<'a>| {
             sql.push(SOURCE).push(" AS ").identifier(&alias);
         };
+        let is_set_of_rows = presented(plan) == Presented::Rows;
+        if is_set_of_rows && self.gives_rows(root, &plan.media) {
+            return Statement { estimate: None, ..self.rows(root, &plan.media, &function) };
+        }
         // A count beside a limit reads the result twice: the function must run once.
         let twice = self.counts_apart(root);
         let mut sql = start(&plan.media);
@@ -107,7 +186,8 @@ impl<'a> Writer<'a> {
         select::push_root(&mut sql, root, source);
         sql.push(") AS ").identifier(ROW);
         // What the planner expects of a function is a declaration, not an estimate.
-        Statement { sql, estimate: None, encoding, is_explain: plan.media.plan.is_some() }
+        let answer = Answer::Row(encoding);
+        Statement { sql, estimate: None, answer, is_explain: plan.media.plan.is_some() }
     }
 
     fn mutate(&self, plan: &MutatePlan<'a>) -> Statement<'a> {
@@ -136,7 +216,8 @@ impl<'a> Writer<'a> {
                 sql.push(") AS ").identifier(ROW);
             }
         }
-        Statement { sql, estimate: None, encoding, is_explain: plan.media.plan.is_some() }
+        let answer = Answer::Row(encoding);
+        Statement { sql, estimate: None, answer, is_explain: plan.media.plan.is_some() }
     }
 
     /// Appends everything behind the total: see [`Column`].
@@ -188,7 +269,7 @@ impl<'a> Writer<'a> {
             Some(count) => {
                 // An estimate is only wanted where counting would take too long.
                 let at_most = match count {
-                    Count::Estimated => self.max_rows.map(|max| max.saturating_add(1)),
+                    Count::Estimated => self.options.max_rows.map(|max| max.saturating_add(1)),
                     Count::Exact | Count::Planned => None,
                 };
                 sql.push("(SELECT count(*) FROM (");
@@ -203,23 +284,21 @@ impl<'a> Writer<'a> {
         self.request.preferences.count.is_some() && (root.limit.is_some() || root.offset > 0)
     }
 
-    fn finish(
+    /// A query of which the planner says how many rows there are.
+    fn estimate(
         &self,
-        sql: Sql<'a>,
         root: &ReadNode<'a>,
         source: select::PushSource<'_, 'a>,
         media: &MediaChoice<'a>,
-        encoding: BodyEncoding,
-    ) -> Statement<'a> {
+    ) -> Option<Sql<'a>> {
         let estimated =
             matches!(self.request.preferences.count, Some(Count::Planned | Count::Estimated));
-        let estimate = (estimated && media.plan.is_none()).then(|| {
+        (estimated && media.plan.is_none()).then(|| {
             let mut sql = Sql::new();
             sql.push("EXPLAIN (FORMAT JSON) ");
             select::push_count(&mut sql, root, source, None);
             sql
-        });
-        Statement { sql, estimate, encoding, is_explain: media.plan.is_some() }
+        })
     }
 
     fn is_head(&self) -> bool {

@@ -4,7 +4,6 @@
 
 use crate::error::Result;
 use crate::http::{Response, is_field_name, is_field_value};
-use crate::query::Column;
 use crate::query::response_settings::{MAX_FIELDS, invalid_headers, invalid_status};
 use crate::transaction::Outcome;
 use serde_json::Value;
@@ -15,10 +14,10 @@ use serde_json::Value;
 /// # Errors
 /// PGRST111 and PGRST112 when it cannot be understood.
 pub fn apply(response: &mut Response, outcome: &Outcome) -> Result<()> {
-    if let Some(status) = outcome.text(Column::STATUS) {
+    if let Some(status) = outcome.response_status() {
         response.status = parse_status(status)?;
     }
-    if let Some(headers) = outcome.text(Column::HEADERS) {
+    if let Some(headers) = outcome.response_headers() {
         let headers = parse_headers(headers)?;
         // What SQL says replaces what the server would have said, whole.
         response

@@ -6,7 +6,7 @@ use crate::config::ErrorVerbosity;
 use crate::error::{Error, Result};
 use crate::http::{Body, Response};
 use crate::plan::{CallPlan, MediaChoice, MutatePlan, Mutation, ReadPlan};
-use crate::query::{BodyEncoding, Column, Statement};
+use crate::query::{Answer, BodyEncoding, Column, Statement};
 use crate::request::{ApiRequest, Count, Method, Preferences, Representation};
 use crate::schema::Returned;
 use crate::transaction::Outcome;
@@ -122,7 +122,7 @@ pub fn check_singular(media: &MediaChoice, outcome: &Outcome) -> Result<()> {
 
 impl Finished<'_> {
     fn content_range(&self, offset: u64) -> ContentRange {
-        let counted = self.outcome.number(Column::TOTAL);
+        let counted = self.outcome.total();
         let estimate = self.outcome.estimate;
         let total = match self.preferences.count {
             None => None,
@@ -176,7 +176,7 @@ impl Finished<'_> {
         from_sql::apply(&mut response, &self.outcome)?;
         let bodyless = media.is_none() || self.request.method == Method::Head;
         if !bodyless && response.status != 204 {
-            response.body = body(self.outcome, self.statement.encoding);
+            response.body = body(self.outcome, &self.statement.answer);
         }
         Ok(response)
     }
@@ -201,8 +201,12 @@ impl Finished<'_> {
     }
 }
 
-/// The body column, left in the buffer that it arrived in.
-fn body(outcome: Outcome, encoding: BodyEncoding) -> Body {
+/// The body that was made of rows, or the body column, left in the buffer that it arrived in.
+fn body(mut outcome: Outcome, answer: &Answer) -> Body {
+    let encoding = match answer {
+        Answer::Row(encoding) => encoding,
+        Answer::Rows { .. } => return outcome.take_made().map_or(Body::Empty, Body::Bytes),
+    };
     let Some(row) = outcome.rows.into_iter().next() else { return Body::Empty };
     let row = Box::new(BodyRow(row));
     match encoding {

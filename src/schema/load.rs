@@ -123,6 +123,7 @@ fn read(
         role_settings: roles::read(transaction, server_version_num)?,
         claim_settings: read_claim_settings(transaction)?,
         login_sets_jit: login_sets_jit(transaction)?,
+        session_sets_response: session_sets_response(transaction)?,
         server_version_num,
     })
 }
@@ -142,6 +143,13 @@ fn read_claim_settings(transaction: &mut Transaction<'_>) -> Result<Vec<Box<str>
         Ok(())
     })?;
     Ok(names)
+}
+
+/// The session of the load begins like those of requests.
+fn session_sets_response(transaction: &mut Transaction<'_>) -> Result<bool, Error> {
+    let sql = "select coalesce(current_setting('response.headers', true), '') <> ''
+               or coalesce(current_setting('response.status', true), '') <> ''";
+    transaction.query_typed_one(sql, &[])?.try_get(0)
 }
 
 fn login_sets_jit(transaction: &mut Transaction<'_>) -> Result<bool, Error> {

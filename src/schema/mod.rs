@@ -71,6 +71,9 @@ pub struct SchemaCache {
     pub claim_settings: Vec<Box<str>>,
     /// Whether somebody has set `jit` for the login role or the database.
     pub login_sets_jit: bool,
+    /// Whether sessions begin with `response.headers` or `response.status` set.
+    #[serde(skip)]
+    pub session_sets_response: bool,
     /// The server's version, as `server_version_num`: 150004.
     pub server_version_num: u32,
 }

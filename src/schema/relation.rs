@@ -1,5 +1,7 @@
 //! Tables and views, and their columns.
 
+use crate::json::Form;
+
 use super::{LazyIndex, NameIndex, QualifiedName, Relationship, RelationshipKind};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -35,6 +37,9 @@ pub struct Relation {
     pub description: Option<String>,
     /// Its kind.
     pub kind: RelationKind,
+    /// Whether row security is on, so that reading it runs the expressions of policies.
+    #[serde(skip)]
+    pub row_security: bool,
     /// Whether rows can be inserted, by itself, a rule or an instead-of trigger.
     pub insertable: bool,
     /// Whether rows can be updated.
@@ -121,4 +126,7 @@ pub struct Column {
     pub is_json: bool,
     /// Whether the (base) type is a tsvector, for full-text filters.
     pub is_tsvector: bool,
+    /// How its values look in JSON.
+    #[serde(skip)]
+    pub form: Form,
 }

@@ -51,6 +51,16 @@ impl Failure {
         })
     }
 
+    /// Whether it may come from columns that are not those of the schema cache any more: one is
+    /// gone, or a prepared statement would give other columns than it did.
+    pub fn may_be_stale(&self, is_prepared: bool) -> bool {
+        self.error.as_db_error().is_some_and(|error| match error.code().code() {
+            "42703" => true,
+            "0A000" => is_prepared,
+            _ => false,
+        })
+    }
+
     /// The answer to the client.
     pub fn into_error(self, authenticated: bool) -> Error {
         match self.error.as_db_error() {

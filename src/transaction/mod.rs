@@ -6,10 +6,12 @@
 //! statement in pieces.
 
 mod failure;
+mod outcome;
 mod prelude;
 mod statements;
 
 pub use failure::{Failure, error_of};
+pub use outcome::Outcome;
 pub use prelude::{Prelude, PreludeSettings};
 pub use statements::StatementCache;
 
@@ -17,10 +19,9 @@ use crate::cancel::{Cancel, CancelGuard};
 use crate::error::{Error, Result};
 use crate::pool::Connection;
 use crate::query::quote::literal;
-use crate::query::{Column, Sql, Statement};
+use crate::query::{Answer, Asked, Sql, Statement, response_settings};
 use crate::schema::IsolationLevel;
-use postgres::fallible_iterator::FallibleIterator;
-use postgres::{SimpleQueryMessage, SimpleQueryRow};
+use outcome::{Collector, Unusable};
 use prelude::push_stored_setting;
 use statements::Use;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct Transaction<'t> {
     pub search_path: &'t str,
     /// The text that enters the role and sets what the request brings.
     pub prelude: &'t str,
+    /// How many results that text gives.
+    pub prelude_results: usize,
     /// A call of the pre-request function.
     pub pre_request: Option<&'t str>,
     /// The statement.
@@ -61,38 +64,14 @@ pub enum End<'t> {
     Decide(&'t dyn Fn(&Outcome) -> Result<()>),
 }
 
-/// The result of a transaction.
-pub struct Outcome {
-    /// The rows of the statement: one, or the lines of an execution plan.
-    pub rows: Vec<SimpleQueryRow>,
-    /// The row count that the planner expects, when it was asked for.
-    pub estimate: Option<u64>,
-}
-
-impl Outcome {
-    /// A column of the only row.
-    pub fn text(&self, column: usize) -> Option<&str> {
-        let row = self.rows.first().filter(|row| column < row.len())?;
-        row.get(column)
-    }
-
-    /// A column of the only row as a number.
-    pub fn number(&self, column: usize) -> Option<u64> {
-        self.text(column)?.parse().ok()
-    }
-
-    /// How many rows are in the body, or were changed.
-    pub fn row_count(&self) -> u64 {
-        self.number(Column::ROWS).unwrap_or(0)
-    }
-}
-
 /// Why a transaction gave no outcome.
 pub enum Aborted {
     /// The database said no, or went away.
     Failed(Failure),
     /// The result was not acceptable, and its effects are gone.
     Refused(Error),
+    /// The relation is not what the statement was written for. Nothing was changed.
+    Stale,
 }
 
 impl Transaction<'_> {
@@ -136,7 +115,9 @@ impl Transaction<'_> {
         }
         let (session_use, key) = self.plan_use(connection);
         let cleaning = cleaning(connection);
-        self.write_beginning(connection, session_use, message);
+        let before = self.write_beginning(connection, session_use, message);
+        // They come with the pieces, if there are any.
+        let before = if self.statement.sql.has_pieces() { 0 } else { before };
         connection.in_doubt = true;
         let guard = self.cancel.map(|cancel| cancel.on_cancel(connection.canceller()));
         let ahead = self.statement.sql.send_pieces(message, |piece| {
@@ -146,20 +127,21 @@ impl Transaction<'_> {
         });
         let may_commit = ahead.is_ok() && !self.read_only;
         let mut preparing = None;
+        let mut collector = Collector::new(self.statement, before);
         let answer = ahead.and_then(|()| {
             preparing = self.write_statement(session_use, key, cleaning, message);
-            connection.client.simple_query(message)
+            connection.client.stream(message, |part| collector.take(part))
         });
         let cancelled = guard.is_some_and(CancelGuard::finish);
         // Bodies can be large; they need not be held while the answer is presented.
         message.clear();
         message.shrink_to(KEPT_MESSAGE_BYTES);
         let result = match answer {
-            Ok(messages) => {
+            Ok(()) => {
                 if let Some((key, number)) = preparing {
                     connection.statements.prepared(&key, number);
                 }
-                self.settle(connection, Outcome::of(messages, self.statement.estimate.is_some()))
+                self.settle(connection, collector.finish())
             }
             Err(error) => {
                 if preparing.is_some() {
@@ -169,7 +151,13 @@ impl Transaction<'_> {
                 if !failure.ends_session() {
                     roll_back(connection);
                 }
-                Err(Aborted::Failed(failure))
+                let is_prepared = session_use != Use::Inline;
+                if self.gives_rows() && failure.may_be_stale(is_prepared) && !connection.in_doubt {
+                    connection.statements.renew();
+                    Err(Aborted::Stale)
+                } else {
+                    Err(Aborted::Failed(failure))
+                }
             }
         };
         // A cancellation may still be on its way, and would hit the next request; also when it
@@ -178,8 +166,18 @@ impl Transaction<'_> {
         result
     }
 
-    /// Writes what comes before the statement.
-    fn write_beginning(&self, connection: &Connection, session_use: Use, out: &mut String) {
+    fn gives_rows(&self) -> bool {
+        matches!(self.statement.answer, Answer::Rows { .. })
+    }
+
+    /// Writes what comes before the statement; gives the number of its results.
+    fn write_beginning(
+        &self,
+        connection: &Connection,
+        session_use: Use,
+        out: &mut String,
+    ) -> usize {
+        let mut results = self.prelude_results;
         out.push_str(match (self.isolation, self.read_only) {
             (IsolationLevel::ReadCommitted, true) => {
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;"
@@ -202,15 +200,19 @@ impl Transaction<'_> {
             out.push_str("SET LOCAL search_path TO DEFAULT;");
         } else {
             push_stored_setting(out, "search_path", self.search_path);
+            results += 1;
         }
         out.push_str(self.prelude);
         if let Some(pre_request) = self.pre_request {
             out.push_str(pre_request);
             out.push(';');
+            results += 1;
             if session_use != Use::Inline {
                 push_role_check(out, self.role);
+                results += 1;
             }
         }
+        results
     }
 
     /// How the statement is to be run in this session, and its key there.
@@ -258,6 +260,9 @@ impl Transaction<'_> {
                 Some((key, number))
             }
         };
+        if let Answer::Rows { asked, .. } = self.statement.answer {
+            push_question(out, asked);
+        }
         out.push_str(match self.end {
             End::Commit => ";COMMIT",
             // Deferred constraints are checked although nothing stays.
@@ -271,11 +276,19 @@ impl Transaction<'_> {
     }
 
     /// Ends the transaction where its message has not, and takes the connection out of doubt.
-    fn settle(&self, connection: &mut Connection, outcome: Outcome) -> Result<Outcome, Aborted> {
+    fn settle(
+        &self,
+        connection: &mut Connection,
+        outcome: Result<Outcome, Unusable>,
+    ) -> Result<Outcome, Aborted> {
         if let End::Decide(decide) = self.end {
-            if let Err(error) = decide(&outcome) {
+            let refused = match &outcome {
+                Ok(outcome) => decide(outcome).err().map(Aborted::Refused),
+                Err(unusable) => Some((*unusable).into()),
+            };
+            if let Some(aborted) = refused {
                 roll_back(connection);
-                return Err(Aborted::Refused(error));
+                return Err(aborted);
             }
             let message = format!("COMMIT{}", cleaning(connection));
             if let Err(error) = connection.client.batch_execute(&message) {
@@ -287,7 +300,38 @@ impl Transaction<'_> {
             }
         }
         clean(connection);
-        Ok(outcome)
+        outcome.map_err(Aborted::from)
+    }
+}
+
+impl From<Unusable> for Aborted {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            // Where something is written, the statement names its columns.
+            Unusable::Stale => Aborted::Stale,
+            Unusable::NotText => Aborted::Refused(crate::error::Error::new(
+                500,
+                "GK510",
+                "The database sent text that is not UTF-8",
+            )),
+        }
+    }
+}
+
+/// Asks SQL what the response is to be.
+fn push_question(out: &mut String, asked: Asked) {
+    match asked {
+        Asked::Not => {}
+        Asked::Plainly => out.push_str(
+            ";SELECT current_setting('response.headers',true),\
+             current_setting('response.status',true)",
+        ),
+        Asked::Checked => {
+            out.push_str(";SELECT ");
+            out.push_str(&response_settings::HEADERS);
+            out.push(',');
+            out.push_str(&response_settings::STATUS);
+        }
     }
 }
 
@@ -340,37 +384,6 @@ fn roll_back(connection: &mut Connection) {
 }
 
 fn clean(connection: &mut Connection) {
-    // What a function listened to for the length of its transaction; nobody reads it.
-    if !connection.client.notifications().is_empty() {
-        let mut notifications = connection.client.notifications();
-        let mut unread = notifications.iter();
-        while let Ok(Some(_)) = unread.next() {}
-    }
     connection.in_doubt = false;
     connection.used_at = Instant::now();
-}
-
-impl Outcome {
-    /// Takes the rows of the last statement that gave any, and the estimate before it.
-    fn of(messages: Vec<SimpleQueryMessage>, has_estimate: bool) -> Self {
-        let mut rows = Vec::new();
-        let mut before = None;
-        for message in messages {
-            match message {
-                SimpleQueryMessage::RowDescription(_) => {
-                    before = rows.drain(..).next();
-                }
-                SimpleQueryMessage::Row(row) => rows.push(row),
-                _ => {}
-            }
-        }
-        let estimate = before.filter(|_| has_estimate).and_then(|row| planned_rows(row.get(0)?));
-        Self { rows, estimate }
-    }
-}
-
-/// `Plan Rows` of the topmost node of a plan in JSON.
-fn planned_rows(plan: &str) -> Option<u64> {
-    let plan: serde_json::Value = serde_json::from_str(plan).ok()?;
-    plan.get(0)?.get("Plan")?.get("Plan Rows")?.as_u64()
 }

@@ -19,6 +19,8 @@ const RESERVED_ROLE: &str = "none";
 pub struct PreludeSettings {
     /// `SET LOCAL` of `app.settings.*`.
     app_settings: String,
+    /// How many results those give.
+    app_results: usize,
     /// `db-extra-search-path`, as the tail of a list.
     extra_search_path: String,
     /// `db-use-legacy-gucs`
@@ -29,11 +31,15 @@ impl PreludeSettings {
     /// Takes what matters from a configuration.
     pub fn new(config: &Config) -> Self {
         let mut app_settings = String::new();
+        let mut app_results = 0;
         for (name, value) in &config.app_settings {
             // `SET` cuts the parts of a longer name off, `set_config` takes it whole.
             match name.split('.').all(|part| part.len() <= MAX_IDENTIFIER_BYTES) {
                 true => push_setting(&mut app_settings, name, value),
-                false => push_stored_setting(&mut app_settings, name, value),
+                false => {
+                    push_stored_setting(&mut app_settings, name, value);
+                    app_results += 1;
+                }
             }
         }
         let mut extra_search_path = String::new();
@@ -41,7 +47,8 @@ impl PreludeSettings {
             extra_search_path.push_str(", ");
             identifier(&mut extra_search_path, schema);
         }
-        Self { app_settings, extra_search_path, claim_settings: config.db_use_legacy_gucs }
+        let claim_settings = config.db_use_legacy_gucs;
+        Self { app_settings, app_results, extra_search_path, claim_settings }
     }
 
     /// The search path of requests to a schema, as SQL.
@@ -69,19 +76,19 @@ pub struct Prelude<'a> {
 }
 
 impl Prelude<'_> {
-    /// Appends the text.
+    /// Appends the text, and gives the number of the results that it has.
     ///
     /// # Errors
     /// When the role is one that cannot be entered.
-    pub fn write(&self, out: &mut String) -> Result<()> {
+    pub fn write(&self, out: &mut String) -> Result<usize> {
         let role = &self.identity.role;
         if role.eq_ignore_ascii_case(RESERVED_ROLE) {
             return Err(reserved_role(role));
         }
-        if let Some(settings) = self.role_settings {
-            for (name, value) in &settings.settings {
-                push_stored_setting(out, name, value);
-            }
+        let of_role = self.role_settings.map_or(&[][..], |role| &role.settings);
+        let of_routine = self.routine.map_or(&[][..], |routine| &routine.settings);
+        for (name, value) in of_role {
+            push_stored_setting(out, name, value);
         }
         out.push_str(self.identity.sql.get_or_init(|| self.identity_text()));
         push_setting(out, "request.method", self.request.method.as_str());
@@ -92,10 +99,10 @@ impl Prelude<'_> {
         if let Some(timezone) = &self.request.preferences.timezone {
             push_setting(out, "timezone", timezone);
         }
-        for (name, value) in self.routine.map_or(&[][..], |r| &r.settings) {
+        for (name, value) in of_routine {
             push_stored_setting(out, name, value);
         }
-        Ok(())
+        Ok(of_role.len() + self.settings.app_results + of_routine.len())
     }
 
     /// The part that depends on the token alone.

@@ -101,6 +101,11 @@ impl StatementCache {
     /// Gives up all statements for good: something else in the session interferes with them.
     pub fn retire(&mut self) {
         self.retired = true;
+        self.renew();
+    }
+
+    /// Gives up all statements, to be prepared anew: what they were made for has changed.
+    pub fn renew(&mut self) {
         self.forget_all();
         self.orphans = MAX_ORPHANS;
     }

@@ -3,10 +3,11 @@
 use super::error::ConnectionError;
 use super::settings::{ConnectionSettings, Host, Server, TargetSession};
 use super::socket::{Peer, SessionSocket, Watch};
+use super::streaming::{self, StreamingClient};
 use super::tls::SslMode;
 use postgres::config::{SslMode as Negotiation, SslNegotiation};
 use postgres::error::{DbError, SqlState};
-use postgres::{CancelToken, Client, Config, NoTls, SimpleQueryMessage};
+use postgres::{Client, NoTls, SimpleQueryMessage};
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
 use std::error::Error;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{fmt, io, iter};
+use tokio_postgres::{CancelToken, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// When a peer that sends nothing is probed, how often, and how many probes it may miss,
@@ -33,7 +35,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_OVERDUE: usize = 8;
 
 /// A session, and its socket where that could be told.
-type Connected = (Client, Option<SessionSocket>);
+type Connected<C> = (C, Option<SessionSocket>);
 
 /// Opens connections. Cheap to clone.
 #[derive(Clone)]
@@ -109,15 +111,23 @@ impl Connector {
     ///
     /// The error is that of the last server tried.
     pub fn connect(&self) -> Result<Client, ConnectError> {
-        self.connect_with(None).map(|(client, _)| client)
+        self.open(None).map(|(client, _)| client)
     }
 
-    /// The same, with defaults of the session, and with its socket. A pooler between may refuse such settings or
-    /// lose them: then the session does not have them.
+    /// The same for the pool: a client that gives rows as they arrive, with defaults of the
+    /// session, and with its socket. A pooler between may refuse such settings or lose them:
+    /// then the session does not have them.
     pub fn connect_with(
         &self,
         defaults: Option<&SessionDefaults>,
-    ) -> Result<Connected, ConnectError> {
+    ) -> Result<Connected<StreamingClient>, ConnectError> {
+        self.open(defaults)
+    }
+
+    fn open<C: Connects>(
+        &self,
+        defaults: Option<&SessionDefaults>,
+    ) -> Result<Connected<C>, ConnectError> {
         let mut order: Vec<&Endpoint> = self.0.servers.iter().collect();
         if self.0.shuffle {
             shuffle(&mut order);
@@ -141,18 +151,18 @@ impl Connector {
     /// Asks the server to cancel what a session is doing. It may come too late.
     pub fn cancel(&self, token: &CancelToken) -> Result<(), postgres::Error> {
         match &self.0.tls {
-            Some(tls) => token.cancel_query(tls.clone()),
-            None => token.cancel_query(NoTls),
+            Some(tls) => streaming::cancel(token, tls.clone()),
+            None => streaming::cancel(token, NoTls),
         }
     }
 
     /// Connects to one server, with each kind of encryption until one is accepted.
-    fn connect_to(
+    fn connect_to<C: Connects>(
         &self,
         endpoint: &Endpoint,
         target: TargetSession,
         defaults: Option<&SessionDefaults>,
-    ) -> Result<Connected, ConnectError> {
+    ) -> Result<Connected<C>, ConnectError> {
         let mut last = None;
         for config in &endpoint.attempts {
             let attempt = |config: &Config| self.attempt(config, &endpoint.peer, target);
@@ -180,12 +190,12 @@ impl Connector {
     /// One attempt within the time. It runs on a thread of its own, because `postgres`
     /// bounds the time of the TCP connection only, not of what the server then does, and
     /// because it panics when there are no more file descriptors.
-    fn attempt(
+    fn attempt<C: Connects>(
         &self,
         config: &Config,
         peer: &Peer,
         target: TargetSession,
-    ) -> Result<Connected, Cause> {
+    ) -> Result<Connected<C>, Cause> {
         let timeout = self.0.timeout.unwrap_or(Duration::MAX);
         if self.0.overdue.load(Ordering::Relaxed) >= MAX_OVERDUE {
             return Err(Cause::Timeout(timeout));
@@ -220,14 +230,50 @@ impl Connector {
 
 impl Inner {
     /// Connects, however long it takes, and judges the server.
-    fn connect(&self, config: &Config, target: TargetSession) -> Result<Client, Cause> {
-        let connected = match &self.tls {
-            Some(tls) => PostgresConnectionManager::new(config.clone(), tls.clone()).connect(),
-            None => PostgresConnectionManager::new(config.clone(), NoTls).connect(),
-        };
-        let mut client = connected.map_err(Cause::Postgres)?;
+    fn connect<C: Connects>(&self, config: &Config, target: TargetSession) -> Result<C, Cause> {
+        let mut client = C::connect(config, self.tls.as_ref())?;
         judge(&mut client, target)?;
         Ok(client)
+    }
+}
+
+/// What drives a connection.
+trait Connects: Sized + Send + 'static {
+    /// Connects, however long it takes.
+    fn connect(config: &Config, tls: Option<&MakeRustlsConnect>) -> Result<Self, Cause>;
+
+    /// Runs statements that return texts.
+    fn ask(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error>;
+}
+
+impl Connects for Client {
+    fn connect(config: &Config, tls: Option<&MakeRustlsConnect>) -> Result<Self, Cause> {
+        let mut config = postgres::Config::from(config.clone());
+        config.notice_callback(|notice| streaming::log_notice(&notice));
+        let connected = match tls {
+            Some(tls) => PostgresConnectionManager::new(config, tls.clone()).connect(),
+            None => PostgresConnectionManager::new(config, NoTls).connect(),
+        };
+        connected.map_err(Cause::Postgres)
+    }
+
+    fn ask(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        self.simple_query(sql)
+    }
+}
+
+impl Connects for StreamingClient {
+    fn connect(config: &Config, tls: Option<&MakeRustlsConnect>) -> Result<Self, Cause> {
+        let runtime = streaming::runtime().map_err(Cause::Runtime)?;
+        let connected = match tls {
+            Some(tls) => StreamingClient::open(runtime, config, tls.clone()),
+            None => StreamingClient::open(runtime, config, NoTls),
+        };
+        connected.map_err(Cause::Postgres)
+    }
+
+    fn ask(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        self.simple_query(sql)
     }
 }
 
@@ -271,8 +317,7 @@ fn config(settings: &ConnectionSettings, server: &Server) -> Config {
         .keepalives(!settings.keepalives.off)
         .keepalives_idle(settings.keepalives.idle.unwrap_or(KEEPALIVE_IDLE))
         .keepalives_interval(settings.keepalives.interval.unwrap_or(KEEPALIVE_INTERVAL))
-        .keepalives_retries(settings.keepalives.count.unwrap_or(KEEPALIVE_COUNT))
-        .notice_callback(|notice| log::debug!("{}: {}", notice.severity(), notice.message()));
+        .keepalives_retries(settings.keepalives.count.unwrap_or(KEEPALIVE_COUNT));
     match &server.host {
         Host::Unix(folder) => config.host_path(folder),
         Host::Tcp { name, address } => {
@@ -324,12 +369,12 @@ fn with_defaults(config: &Config, defaults: &SessionDefaults) -> Config {
 }
 
 /// Whether the server is of the wanted kind.
-fn judge(client: &mut Client, target: TargetSession) -> Result<(), Cause> {
+fn judge(client: &mut impl Connects, target: TargetSession) -> Result<(), Cause> {
     const STATE: &str = "SELECT current_setting('transaction_read_only'), pg_is_in_recovery()";
     if target == TargetSession::Any {
         return Ok(());
     }
-    let messages = client.simple_query(STATE).map_err(Cause::Postgres)?;
+    let messages = client.ask(STATE).map_err(Cause::Postgres)?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -373,6 +418,8 @@ enum Cause {
     Unfit(&'static str),
     /// The system gives no more threads.
     Thread(io::Error),
+    /// The system gives no file descriptors to wait with.
+    Runtime(io::Error),
     /// The `postgres` crate panicked, as it does without file descriptors.
     Panic,
 }
@@ -438,7 +485,9 @@ impl ConnectError {
             Cause::Postgres(_) => "no connection to the database",
             Cause::Timeout(_) => "the database did not answer in time",
             Cause::Unfit(_) => "no database of the wanted kind",
-            Cause::Thread(_) | Cause::Panic => "the system has no resources for a connection",
+            Cause::Thread(_) | Cause::Runtime(_) | Cause::Panic => {
+                "the system has no resources for a connection"
+            }
         }
     }
 
@@ -467,6 +516,7 @@ impl fmt::Display for ConnectError {
             Cause::Timeout(timeout) => write!(f, "timeout expired ({} s)", timeout.as_secs()),
             Cause::Unfit(why) => f.write_str(why),
             Cause::Thread(error) => write!(f, "no thread: {error}"),
+            Cause::Runtime(error) => write!(f, "no resources: {error}"),
             Cause::Panic => f.write_str("no resources"),
         }
     }

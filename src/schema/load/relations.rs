@@ -1,6 +1,7 @@
 //! Reads tables and views with their columns.
 
 use super::rows::{Cells, for_each_row};
+use crate::json::Form;
 use crate::schema::{Column, QualifiedName, Relation, RelationKind};
 use postgres::{Error, Transaction};
 use std::collections::HashMap;
@@ -90,10 +91,12 @@ fn relation(cells: &mut Cells<'_>) -> Result<Relation, Error> {
     };
     let description = cells.take()?;
     let commands: i32 = cells.take()?;
+    let row_security = cells.take()?;
     Ok(Relation {
         name,
         description,
         kind,
+        row_security,
         insertable: commands & INSERTABLE != 0,
         updatable: commands & UPDATABLE != 0,
         deletable: commands & DELETABLE != 0,
@@ -115,6 +118,7 @@ struct ColumnType {
     enum_labels: Vec<String>,
     is_json: bool,
     is_tsvector: bool,
+    form: Form,
 }
 
 /// Types by `pg_type.oid` and modifier.
@@ -134,6 +138,7 @@ fn read_types(transaction: &mut Transaction<'_>, schemas: &[String]) -> Result<C
             enum_labels: cells.take()?,
             is_json: cells.take()?,
             is_tsvector: cells.take()?,
+            form: Form::from_letter(cells.take()?),
         };
         types.insert(key, column_type);
         Ok(())
@@ -181,6 +186,7 @@ fn column(name: Box<str>, of: &ColumnType, cells: &mut Cells<'_>) -> Result<Colu
         enum_labels: of.enum_labels.clone(),
         is_json: of.is_json,
         is_tsvector: of.is_tsvector,
+        form: of.form,
     })
 }
 

@@ -153,6 +153,7 @@ mod tests {
             enum_labels: Vec::new(),
             is_json: false,
             is_tsvector: false,
+            form: Default::default(),
         }
     }
 

@@ -25,6 +25,7 @@ fn column(name: &str) -> Column {
         enum_labels: Vec::new(),
         is_json: false,
         is_tsvector: false,
+        form: Default::default(),
     }
 }
 
@@ -34,6 +35,7 @@ impl Catalog {
             name: QualifiedName::new("app", name),
             description: None,
             kind,
+            row_security: false,
             insertable: true,
             updatable: true,
             deletable: true,
