@@ -211,14 +211,10 @@ struct Exchange<'e> {
 impl Exchange<'_> {
     /// What decides the statement beside what is asked.
     fn options(&self, plan: &Plan) -> query::Options {
-        let names_response = |(name, _): &(Box<str>, Box<str>)| name.starts_with("response.");
-        let of_role = self.live.role_settings(&self.identity.role);
         query::Options {
             max_rows: self.live.plan_settings.max_rows,
             rows: true,
-            response_is_set: self.live.pre_request.is_some()
-                || self.schema.session_sets_response
-                || of_role.is_some_and(|role| role.settings.iter().any(names_response)),
+            response_is_set: self.live.pre_request.is_some() || self.schema.session_sets_response,
             read_only: is_read_only(self.api.method, routine(plan)),
         }
     }
