@@ -134,9 +134,7 @@ impl<'s> Collector<'s> {
                 }
             }
             SimpleQueryMessage::Row(row) if self.unusable.is_none() => {
-                if self.take_row(row).is_err() {
-                    self.unusable = Some(Unusable::NotText);
-                }
+                self.unusable = self.take_row(row).err().map(|_| Unusable::NotText);
             }
             _ => {}
         }

@@ -23,9 +23,12 @@ pub struct StreamingClient {
     link: Link,
 }
 
+/// What a connection gives when it is asked to go on.
+type Polled = Poll<Option<Result<AsyncMessage, Error>>>;
+
 /// The connection, and the runtime that its socket waits in.
 struct Link {
-    poll: Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> + Send>,
+    poll: Box<dyn FnMut(&mut Context<'_>) -> Polled + Send>,
     /// Whether it has ended, and is not to be polled again.
     ended: bool,
     runtime: Runtime,
@@ -143,7 +146,7 @@ impl Link {
 
 /// Lets the connection do what it can do now; ready when it has ended.
 fn advance(
-    poll: &mut impl FnMut(&mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>>,
+    poll: &mut impl FnMut(&mut Context<'_>) -> Polled,
     ended: &mut bool,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Error>> {
