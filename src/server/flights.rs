@@ -18,6 +18,7 @@
 //! of them always sees the other's.
 
 use super::output::Output;
+use super::roster::Roster;
 use crate::cancel::Cancel;
 use socket2::Socket;
 use std::net::IpAddr;
@@ -141,6 +142,7 @@ pub(super) struct Flights {
     /// Whether the gate sleeps, or is about to.
     asleep: AtomicBool,
     bell: Bell,
+    roster: Roster,
 }
 
 impl Flights {
@@ -163,6 +165,7 @@ impl Flights {
             rung: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             bell: Bell::new()?,
+            roster: Roster::default(),
         })
     }
 
@@ -180,7 +183,10 @@ impl Flights {
         it.number = it.number.wrapping_add(1);
         it.state = State::Sent(order);
         it.awaited = awaited;
-        Ticket { place, number: it.number }
+        let ticket = Ticket { place, number: it.number };
+        drop(it);
+        self.roster.request_comes();
+        ticket
     }
 
     /// Takes back a request that no worker has begun; `None` when one has. The place stays
@@ -203,6 +209,7 @@ impl Flights {
         if lost {
             it.number = it.number.wrapping_add(1);
             it.state = State::Free;
+            self.roster.request_came();
         }
         lost
     }
@@ -299,7 +306,10 @@ impl Flights {
             let mut it = lock(place);
             match &mut it.state {
                 State::Held { abandoned } => *abandoned = true,
-                _ => {
+                state => {
+                    if matches!(state, State::Sent(_) | State::Withdrawn) {
+                        self.roster.request_came();
+                    }
                     it.number = it.number.wrapping_add(1);
                     it.state = State::Free;
                 }
@@ -314,6 +324,11 @@ impl Flights {
     }
 
     // Both sides.
+
+    /// Which workers wait for requests.
+    pub(super) fn roster(&self) -> &Roster {
+        &self.roster
+    }
 
     /// Bytes in the buffers of the gate.
     pub(super) fn buffered(&self) -> usize {
@@ -340,11 +355,13 @@ impl Flights {
         let mut it = self.place(ticket)?;
         match std::mem::replace(&mut it.state, State::Held { abandoned: false }) {
             State::Sent(order) => {
+                self.roster.request_came();
                 let held = Held { flights: self, ticket, begun: false, landed: false };
                 Some((held, order))
             }
             State::Withdrawn => {
                 drop(it);
+                self.roster.request_came();
                 let (outcome, at) = (Outcome::Withdrawn, Instant::now());
                 self.land(ticket, Landing { outcome, keep_alive: true, wire: Vec::new(), at });
                 None

@@ -32,6 +32,7 @@ mod message;
 mod output;
 mod process;
 mod reply;
+mod roster;
 mod settings;
 mod shutdown;
 mod statistics;

@@ -114,6 +114,9 @@ impl Workers {
         self.shared.stopping.store(true, Ordering::Release);
         close_listener();
         let current = self.shared.servers().current.clone();
+        if let Some(flights) = &self.shared.service.flights {
+            flights.roster().close();
+        }
         // Each unblocks one worker, behind the requests that are already in the queue.
         (0..self.count).for_each(|_| current.unblock());
         let left = deadline.saturating_duration_since(Instant::now());
@@ -124,9 +127,14 @@ impl Workers {
 impl Shared {
     /// The life of a worker.
     fn work(self: Arc<Self>) {
+        let roster = self.service.flights.as_ref().map(|flights| flights.roster());
+        roster.inspect(|roster| roster.begin());
         loop {
+            roster.inspect(|roster| roster.enter());
             let server = self.servers().current.clone();
-            match server.recv() {
+            let received = server.recv();
+            roster.inspect(|roster| roster.leave());
+            match received {
                 Ok(request) => self.service.serve(request, Persistence::AsRequested),
                 // The end of its accept loop, which has what it is for.
                 Err(error) if server.is_private && error.raw_os_error().is_some() => {}

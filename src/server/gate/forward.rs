@@ -27,7 +27,10 @@ impl Gate {
         request.submitted = now;
         let Some(connection) = self.connections.get_mut(key) else { return };
         let lane = connection.lane();
-        let next = self.links.are_up() && self.queue.is_free_for(lane);
+        self.pace.look(now);
+        let next = self.links.are_up()
+            && self.queue.is_free_for(lane)
+            && self.departures.is_below(self.pace.bound(), now);
         if let Some(place) = next.then(|| self.departures.take_idle(lane.known)).flatten() {
             connection.request = Some(request);
             let wire = match wire {
@@ -78,7 +81,7 @@ impl Gate {
         let half_closed = connection.half_closed;
         let ticket = self.parts.flights.depart(place, order, awaited);
         connection.phase = Phase::InFlight(ticket);
-        self.departures.depart(ticket, key, lane.known);
+        self.departures.depart(ticket, key, lane.known, self.now);
         if !half_closed {
             self.set_deadline(key, Some(deadline));
         }
@@ -86,8 +89,12 @@ impl Gate {
     }
 
     /// Gives the workers requests that wait.
-    fn forward_queued(&mut self) {
-        while self.links.are_up() && self.departures.has_idle(true) {
+    pub(super) fn forward_queued(&mut self) {
+        while self.queue.len() > 0
+            && self.links.are_up()
+            && self.departures.has_idle(true)
+            && self.departures.is_below(self.pace.bound(), self.now)
+        {
             let known_only = !self.departures.has_idle(false);
             let Some(key) = self.queue.pop(known_only) else { return };
             let Some(connection) = self.connections.get_mut(key) else { continue };

@@ -2,6 +2,7 @@
 //! requests are with the workers.
 
 use super::connection::Watched;
+use super::pace::SLOW;
 use super::private::PrivateSocket;
 use crate::server::flights::Ticket;
 use socket2::Socket;
@@ -125,6 +126,8 @@ pub(super) struct Departure {
     pub(super) owner: Option<usize>,
     /// Whether the connection was not answered before.
     is_new: bool,
+    /// When it went to the workers.
+    at: Instant,
 }
 
 /// The requests that are with the workers, by their place.
@@ -167,9 +170,29 @@ impl Departures {
     }
 
     /// Notes a request that goes to the workers.
-    pub(super) fn depart(&mut self, ticket: Ticket, owner: usize, known: bool) {
+    pub(super) fn depart(&mut self, ticket: Ticket, owner: usize, known: bool, at: Instant) {
         self.new_in_flight += usize::from(!known);
-        self.places[ticket.place] = Some(Departure { ticket, owner: Some(owner), is_new: !known });
+        self.places[ticket.place] =
+            Some(Departure { ticket, owner: Some(owner), is_new: !known, at });
+    }
+
+    /// Whether one more request may go to the workers when so many may be worked on at once.
+    pub(super) fn is_below(&self, bound: Option<usize>, now: Instant) -> bool {
+        bound.is_none_or(|bound| {
+            let all = self.places.len() - self.idle.len();
+            all < bound + SPARE_REQUESTS || all - self.slow(now) < bound + SPARE_REQUESTS
+        })
+    }
+
+    /// How many requests that are with the workers are slow.
+    pub(super) fn slow(&self, now: Instant) -> usize {
+        self.places.iter().flatten().filter(|departure| departure.at + SLOW <= now).count()
+    }
+
+    /// When the next request that is with the workers begins to be slow.
+    pub(super) fn next_slow(&self, now: Instant) -> Option<Instant> {
+        let slow = self.places.iter().flatten().map(|departure| departure.at + SLOW);
+        slow.filter(|at| *at > now).min()
     }
 
     /// The request at a place.
@@ -201,6 +224,6 @@ impl Departures {
     /// From how many landings on somebody who waits can go on, before a worker has nothing to
     /// do.
     pub(super) fn landings_wanted(&self) -> usize {
-        if self.idle.is_empty() { (SPARE_REQUESTS / 2).max(1) } else { 1 }
+        if self.idle.is_empty() { SPARE_REQUESTS } else { 1 }
     }
 }

@@ -22,6 +22,7 @@ mod forward;
 pub mod head;
 mod helper;
 mod links;
+mod pace;
 mod private;
 mod queue;
 mod receive;
@@ -43,6 +44,7 @@ use super::{Handler, Shutdown};
 use connection::{Connection, Watched};
 use helper::Helper;
 use links::{Departures, Links};
+use pace::Pace;
 use polling::{PollMode, Poller};
 use queue::{FairQueue, Source};
 use std::collections::{HashMap, VecDeque};
@@ -109,6 +111,7 @@ pub(super) struct Gate {
     sources: HashMap<Source, usize>,
     links: Links,
     departures: Departures,
+    pace: Pace,
     /// Places that workers are done with; empty between uses.
     landed: Vec<usize>,
     /// Buffers of heads, to be used again.
@@ -148,6 +151,7 @@ impl Gate {
         Ok(Gate {
             links: Links::default(),
             departures: Departures::new(parts.flights.len(), |place| parts.flights.is_held(place)),
+            pace: Pace::new(now),
             landed: Vec::new(),
             spare_wires: Vec::new(),
             helper: Helper::start(parts.handler.clone())?,
@@ -190,8 +194,11 @@ impl Gate {
     fn turn(&mut self, waiter: &mut Waiter) -> io::Result<()> {
         self.connect_links();
         self.flush_links();
-        let waiting = self.queue.len() > 0;
-        self.parts.flights.wake_from(waiting.then(|| self.departures.landings_wanted()));
+        let (waiting, bound) = (self.queue.len() > 0, self.pace.bound());
+        let landings = waiting.then(|| self.departures.landings_wanted());
+        self.parts.flights.wake_from(landings);
+        let slow = |bound| self.departures.slow(self.now) + bound;
+        self.parts.flights.roster().set_active_max(bound.map_or(usize::MAX, slow));
         let timeout = self.timeout();
         let sleeps = self.parts.flights.may_sleep();
         waiter.wait(&self.poller, if sleeps { timeout } else { Some(Duration::ZERO) })?;
@@ -206,6 +213,7 @@ impl Gate {
         while let Some(key) = self.ready.pop_front() {
             self.receive_buffered(key);
         }
+        self.forward_queued();
         Ok(())
     }
 
@@ -222,7 +230,10 @@ impl Gate {
     fn timeout(&self) -> Option<Duration> {
         let links = self.links.next_deadline();
         let sweep = self.has_deadlines().then_some(self.next_sweep);
-        let next = [links, sweep, self.accepting.retry_at()].into_iter().flatten().min();
+        let waiting = self.queue.len() > 0 || self.parts.flights.roster().is_short();
+        let room = self.pace.bound().filter(|_| waiting);
+        let room = room.and_then(|_| self.departures.next_slow(self.now));
+        let next = [links, sweep, self.accepting.retry_at(), room].into_iter().flatten().min();
         next.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
