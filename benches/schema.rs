@@ -38,6 +38,7 @@ fn schema_of(tables: usize) -> SchemaCache {
             description: None,
             kind: RelationKind::Table,
             row_security: false,
+            extent: Default::default(),
             insertable: true,
             updatable: true,
             deletable: true,

@@ -8,12 +8,12 @@
 
 use crate::cancel::Cancel;
 use crate::config::connection::{
-    ConnectError, Connector, SessionDefaults, SessionSocket, StreamingClient, close_aside,
+    ConnectError, Connector, SessionDefaults, SessionSocket, close_aside,
 };
 use crate::observe::{ConnectionEnd, Event, Observer};
 use crate::transaction::StatementCache;
-use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
+use postgres::{CancelToken, Client, SimpleQueryMessage};
 use r2d2::ManageConnection;
 use scheduled_thread_pool::ScheduledThreadPool;
 use std::convert::Infallible;
@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio_postgres::CancelToken;
 
 /// A connection that has been idle for longer is tried before it is used: the server may
 /// have closed it meanwhile.
@@ -226,6 +225,7 @@ impl Pool {
             search_path,
             statements: StatementCache::default(),
             in_doubt: false,
+            is_swollen: false,
             generation,
             opened_at: Instant::now(),
             used_at: Instant::now(),
@@ -237,7 +237,7 @@ impl Pool {
     fn connect(
         &self,
         defaults: Option<&SessionDefaults>,
-    ) -> Result<(StreamingClient, Option<SessionSocket>), Unavailable> {
+    ) -> Result<(Client, Option<SessionSocket>), Unavailable> {
         if let Some(failure) = &mut *self.failure() {
             let now = Instant::now();
             if now < failure.retry_at {
@@ -359,7 +359,7 @@ impl Shared {
 }
 
 /// Whether the session has that search path to fall back to.
-fn falls_back_to(client: &mut StreamingClient, path: &str) -> bool {
+fn falls_back_to(client: &mut Client, path: &str) -> bool {
     let answer = client.simple_query("SHOW search_path").unwrap_or_default();
     answer
         .iter()
@@ -422,7 +422,7 @@ impl Slot {
 /// A connection and what belongs to its session.
 pub struct Connection {
     /// The session.
-    pub client: StreamingClient,
+    pub client: Client,
     /// The search path, as SQL, that `SET search_path TO DEFAULT` brings back.
     pub search_path: Option<Arc<str>>,
     /// The statements that are prepared in it.
@@ -431,6 +431,8 @@ pub struct Connection {
     /// sent and unset once the session is known to be clean, so that an error, a timeout
     /// or a panic between the two closes the connection.
     pub in_doubt: bool,
+    /// Whether it holds the memory of a large result, so that it is closed instead of kept.
+    pub is_swollen: bool,
     session: Arc<Session>,
     generation: u64,
     opened_at: Instant,
@@ -455,7 +457,7 @@ impl Connection {
         }
         let trusted = self.used_at.elapsed() < TRUSTED_IDLE
             && self.session.shared.micros(self.used_at) > doubted_until;
-        trusted || self.client.is_valid(TRIAL_TIMEOUT)
+        trusted || self.client.is_valid(TRIAL_TIMEOUT).is_ok()
     }
 }
 
@@ -540,6 +542,7 @@ impl ManageConnection for Slots {
         match &slot.connection {
             Some(connection) if connection.client.is_closed() => slot.close(ConnectionEnd::Lost),
             Some(connection) if connection.in_doubt => slot.close(ConnectionEnd::InDoubt),
+            Some(connection) if connection.is_swollen => slot.close(ConnectionEnd::Swollen),
             _ => {}
         }
         false

@@ -454,3 +454,24 @@ fn a_session_can_begin_with_what_the_response_is_to_be() {
     let server = Server::start(&Settings::new(&database));
     assert_eq!(server.send(&Request::get("/plain")).status, 250);
 }
+
+#[test]
+fn more_rows_than_are_taken_as_rows_are_all_there() {
+    let database = Cluster::shared().database(&format!(
+        "{SQL}
+         create table api.long (id int, note text);
+         insert into api.long select n, 'row ' || n from generate_series(1, 10001) n;
+         create view api.first as select * from api.long where id <= 10000;
+         grant select on api.long, api.first to web_anon;"
+    ));
+    let server = Server::start(&Settings::new(&database));
+    for (name, filter) in [("long", "&id=gte.0"), ("long", ""), ("first", "")] {
+        let judged =
+            format!("select json_agg(t)::text from (select * from api.{name} order by id) t");
+        let judged = database.value(&judged).expect("there are rows");
+        for time in 0..3 {
+            let got = server.send(&Request::get(&format!("/{name}?order=id{filter}"))).text();
+            assert!(got == judged, "{name}, {filter:?}, time {time}: {} bytes", got.len());
+        }
+    }
+}

@@ -32,7 +32,7 @@ use crate::pool::{Pool, Pooled, Unavailable};
 use crate::query::{self, Statement};
 use crate::request::{ApiRequest, Method, Preferences, Resource, Transaction as Wish};
 use crate::response::{self, Finished};
-use crate::schema::{IsolationLevel, Routine, SchemaCache, Volatility};
+use crate::schema::{Extent, IsolationLevel, Routine, SchemaCache, Volatility};
 use crate::transaction::{Aborted, End, Outcome, Prelude, Transaction, client_left};
 use arc_swap::ArcSwap;
 use record::Record;
@@ -166,7 +166,8 @@ impl App {
         }
         let mut outcome = exchange.run(self, &plan, &statement)?;
         if outcome.is_none() {
-            // The relation is another since the schema was loaded: PostgreSQL knows it.
+            // The relation is another since the schema was loaded, or has too many rows to be
+            // held one by one: PostgreSQL makes the body.
             statement = query::write(&plan, &api, query::Options { rows: false, ..options });
             outcome = exchange.run(self, &plan, &statement)?;
         }
@@ -259,7 +260,7 @@ impl Exchange<'_> {
                 },
                 cancel: self.http.cancel.as_ref(),
             };
-            self.run_on(app, &transaction, message)
+            self.run_on(app, plan, &transaction, message)
         })
     }
 
@@ -268,6 +269,7 @@ impl Exchange<'_> {
     fn run_on(
         &self,
         app: &App,
+        plan: &Plan,
         transaction: &Transaction,
         message: &mut String,
     ) -> Result<Option<Outcome>> {
@@ -275,8 +277,19 @@ impl Exchange<'_> {
         let mut pooled = app.connection(cancel)?;
         let connection = pooled.connection().ok_or_else(|| unavailable(Unavailable::Exhausted))?;
         match transaction.run(connection, message) {
-            Ok(outcome) => Ok(Some(outcome)),
+            Ok(outcome) => {
+                if let (Some(extent), Some(bytes)) = (extent_of(plan), outcome.made_bytes()) {
+                    extent.had_body(bytes);
+                }
+                Ok(Some(outcome))
+            }
             Err(Aborted::Stale) => Ok(None),
+            Err(Aborted::TooMany) => {
+                if let Some(extent) = extent_of(plan) {
+                    extent.is_long();
+                }
+                Ok(None)
+            }
             Err(Aborted::Failed(failure)) => {
                 if failure.ends_session() {
                     // Whatever ended this connection may have ended the others.
@@ -384,6 +397,17 @@ fn routine<'a>(plan: &Plan<'a>) -> Option<&'a Routine> {
         Plan::Call(call) => Some(call.routine),
         Plan::Read(_) | Plan::Mutate(_) | Plan::Describe(_) => None,
     }
+}
+
+/// What is known of the size of what is read.
+fn extent_of<'p>(plan: &'p Plan) -> Option<&'p Extent> {
+    let node = match plan {
+        Plan::Read(read) => &read.root,
+        Plan::Call(call) => &call.result,
+        Plan::Mutate(mutation) => mutation.returned.as_ref()?,
+        Plan::Describe(_) => return None,
+    };
+    node.relation.map(|relation| &relation.extent)
 }
 
 fn is_put(plan: &MutatePlan) -> bool {

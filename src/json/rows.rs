@@ -5,6 +5,8 @@ use super::{Form, push_string, push_value};
 /// How rows become a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout<'a> {
+    /// More rows than these are not taken.
+    pub max_rows: u64,
     /// How the values of each column are written.
     pub forms: Vec<Form>,
     /// The names that the columns must have, when the statement does not name them: another
@@ -92,6 +94,11 @@ impl<'l> RowWriter<'l> {
         Ok(())
     }
 
+    /// Whether there were more rows than the layout has room for.
+    pub fn is_full(&self) -> bool {
+        self.rows > self.layout.max_rows
+    }
+
     /// The body, and how many rows there were.
     pub fn finish(mut self) -> (Vec<u8>, u64) {
         match (self.layout.is_object, self.rows) {
@@ -115,7 +122,7 @@ mod tests {
 
     fn body(is_object: bool, is_stripped: bool, rows: &[[Option<&str>; 2]]) -> String {
         let forms = vec![Form::Number, Form::Json];
-        let layout = Layout { forms, names: None, is_object, is_stripped };
+        let layout = Layout { max_rows: 10, forms, names: None, is_object, is_stripped };
         let mut writer = RowWriter::new(&layout, ["a", "b\""].into_iter()).expect("two columns");
         for row in rows {
             writer.push(|index| Ok::<_, ()>(row[index])).expect("there are no errors");
@@ -144,8 +151,13 @@ mod tests {
     #[test]
     fn columns_that_are_not_expected_are_refused() {
         let names = Some(vec!["a"]);
-        let layout =
-            Layout { forms: vec![Form::Text], names, is_object: false, is_stripped: false };
+        let layout = Layout {
+            max_rows: 10,
+            forms: vec![Form::Text],
+            names,
+            is_object: false,
+            is_stripped: false,
+        };
         assert!(RowWriter::new(&layout, ["a"].into_iter()).is_some());
         assert!(RowWriter::new(&layout, ["b"].into_iter()).is_none());
         assert!(RowWriter::new(&layout, ["a", "b"].into_iter()).is_none());

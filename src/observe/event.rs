@@ -100,15 +100,18 @@ pub enum ConnectionEnd {
     Renewed,
     /// It was idle for too long, or too old.
     Expired,
+    /// It held the memory of a large result.
+    Swollen,
 }
 
 impl ConnectionEnd {
     /// All reasons.
-    pub const ALL: [ConnectionEnd; 4] = [
+    pub const ALL: [ConnectionEnd; 5] = [
         ConnectionEnd::Lost,
         ConnectionEnd::InDoubt,
         ConnectionEnd::Renewed,
         ConnectionEnd::Expired,
+        ConnectionEnd::Swollen,
     ];
 
     /// The word in metrics.
@@ -118,6 +121,7 @@ impl ConnectionEnd {
             ConnectionEnd::InDoubt => "in_doubt",
             ConnectionEnd::Renewed => "renewed",
             ConnectionEnd::Expired => "expired",
+            ConnectionEnd::Swollen => "swollen",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::read::EmbedNode;
 use crate::request::ast::{
-    Condition, Field, Filter, IsValue, JsonStep, Logic, LogicOperator, Operation,
+    Condition, Field, Filter, IsValue, JsonStep, Logic, LogicOperator, Operation, Operator,
 };
 use crate::schema::{Column, MAX_IDENTIFIER_BYTES, QualifiedName, Relation, SchemaCache};
 
@@ -62,6 +62,18 @@ pub struct ResolvedFilter<'a> {
     pub operation: &'a Operation,
     /// How values on the right side are read.
     pub comparand: Comparand<'a>,
+}
+
+impl ResolvedFilter<'_> {
+    /// Whether a column itself must equal one value.
+    pub fn is_equality(&self) -> bool {
+        !self.negated
+            && self.field.path.is_empty()
+            && matches!(
+                self.operation,
+                Operation::Simple { operator: Operator::Equal, quantifier: None, .. }
+            )
+    }
 }
 
 /// How the text of a value becomes what the field is compared with.

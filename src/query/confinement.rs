@@ -49,6 +49,7 @@ fn schema() -> SchemaCache {
         description: None,
         kind: RelationKind::Table,
         row_security: false,
+        extent: Default::default(),
         insertable: true,
         updatable: true,
         deletable: true,

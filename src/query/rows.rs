@@ -3,8 +3,10 @@
 use super::select::{self, PushSource};
 use super::sql::Sql;
 use crate::json::{Form, Layout};
-use crate::plan::{BodyFormat, EmbedRole, ReadNode, SelectedField, SelectedValue};
-use crate::schema::Column;
+use crate::plan::{
+    BodyFormat, EmbedRole, ReadNode, ResolvedCondition, SelectedField, SelectedValue,
+};
+use crate::schema::{Column, Extent, MAX_ROWS};
 use std::borrow::Cow;
 
 /// PostgreSQL cuts longer names off, so that what comes back is another one.
@@ -23,6 +25,34 @@ pub fn is_possible(node: &ReadNode, format: BodyFormat) -> bool {
             || !node.fields.iter().any(|field| matches!(field.value, SelectedValue::All)))
 }
 
+/// Whether the rows of a node are few enough to be held one by one. Where they only may be few,
+/// the statement stops behind [`MAX_ROWS`], and has to be run again otherwise.
+pub fn are_few(node: &ReadNode, may_run_again: bool) -> bool {
+    let unknown = Extent::default();
+    let extent = node.relation.map_or(&unknown, |relation| &relation.extent);
+    match node.limit {
+        Some(limit) => extent.are_few(limit),
+        None if is_by_key(node) => extent.are_few(1),
+        // Nothing is known of how much a function gives.
+        None if node.from.is_none() => false,
+        None => may_run_again && extent.may_be_few(!node.conditions.is_empty()),
+    }
+}
+
+/// Whether the conditions name the whole key of a row.
+fn is_by_key(node: &ReadNode) -> bool {
+    let key = node.relation.map_or(&[][..], |relation| &relation.primary_key);
+    let is_named = |column: &str| {
+        node.conditions.iter().any(|condition| match condition {
+            ResolvedCondition::Filter(filter) => {
+                filter.field.column == column && filter.is_equality()
+            }
+            _ => false,
+        })
+    };
+    !key.is_empty() && key.iter().all(|column| is_named(column))
+}
+
 /// Appends the `SELECT` of a root node, and gives what its rows look like. With `whole`, all
 /// columns of a relation may be taken as they are, whose names must then be looked at.
 pub fn push_rows<'a>(
@@ -38,7 +68,11 @@ pub fn push_rows<'a>(
     let names = if whole && list.is_nameable() { list.push_star() } else { list.push_all() };
     let forms = list.forms;
     select::push_rows_of(sql, node, source);
-    Layout { forms, names, is_object: format.is_singular(), is_stripped }
+    if node.limit.is_none() {
+        // One more shows that there are too many.
+        sql.push(" LIMIT ").push(&(MAX_ROWS + 1).to_string());
+    }
+    Layout { forms, names, is_object: format.is_singular(), is_stripped, max_rows: MAX_ROWS }
 }
 
 /// A select list under construction.

@@ -135,6 +135,7 @@ impl<'a> Writer<'a> {
             && media.plan.is_none()
             && !counts_apart
             && rows::is_possible(root, media.format)
+            && rows::are_few(root, self.options.read_only)
     }
 
     fn rows(

@@ -4,12 +4,14 @@
 //! Planning looks things up by exposed schema and name; nothing here is per request.
 
 mod dump;
+mod extent;
 mod load;
 mod nearest;
 mod relation;
 mod relationship;
 mod routine;
 
+pub use extent::{Extent, MAX_ROWS};
 pub use load::LoadOptions;
 pub use nearest::{LOOSE, LazyIndex, MinScore, NameIndex, STRICT};
 pub use relation::{Column, Relation, RelationKind};

@@ -1,8 +1,7 @@
 //! Tables and views, and their columns.
 
+use super::{Extent, LazyIndex, NameIndex, QualifiedName, Relationship, RelationshipKind};
 use crate::json::Form;
-
-use super::{LazyIndex, NameIndex, QualifiedName, Relationship, RelationshipKind};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -40,6 +39,9 @@ pub struct Relation {
     /// Whether row security is on, so that reading it runs the expressions of policies.
     #[serde(skip)]
     pub row_security: bool,
+    /// How large it is.
+    #[serde(skip)]
+    pub extent: Extent,
     /// Whether rows can be inserted, by itself, a rule or an instead-of trigger.
     pub insertable: bool,
     /// Whether rows can be updated.

@@ -22,6 +22,7 @@ use crate::query::quote::literal;
 use crate::query::{Answer, Asked, Sql, Statement, response_settings};
 use crate::schema::IsolationLevel;
 use outcome::{Collector, Unusable};
+use postgres::fallible_iterator::FallibleIterator;
 use prelude::push_stored_setting;
 use statements::Use;
 use std::sync::Arc;
@@ -72,6 +73,8 @@ pub enum Aborted {
     Refused(Error),
     /// The relation is not what the statement was written for. Nothing was changed.
     Stale,
+    /// There are more rows than are taken as rows. Nothing was changed.
+    TooMany,
 }
 
 impl Transaction<'_> {
@@ -130,7 +133,9 @@ impl Transaction<'_> {
         let mut collector = Collector::new(self.statement, before);
         let answer = ahead.and_then(|()| {
             preparing = self.write_statement(session_use, key, cleaning, message);
-            connection.client.stream(message, |part| collector.take(part))
+            let parts = connection.client.simple_query(message)?;
+            parts.into_iter().for_each(|part| collector.take(part));
+            Ok(())
         });
         let cancelled = guard.is_some_and(CancelGuard::finish);
         // Bodies can be large; they need not be held while the answer is presented.
@@ -300,6 +305,9 @@ impl Transaction<'_> {
             }
         }
         clean(connection);
+        // The connection keeps a buffer of its largest result for as long as it lives.
+        connection.is_swollen |=
+            outcome.as_ref().is_ok_and(|outcome| outcome.bytes() > KEPT_RESULT_BYTES);
         outcome.map_err(Aborted::from)
     }
 }
@@ -309,6 +317,7 @@ impl From<Unusable> for Aborted {
         match unusable {
             // Where something is written, the statement names its columns.
             Unusable::Stale => Aborted::Stale,
+            Unusable::TooMany => Aborted::TooMany,
             Unusable::NotText => Aborted::Refused(crate::error::Error::new(
                 500,
                 "GK510",
@@ -350,6 +359,9 @@ fn cleaning(connection: &Connection) -> &'static str {
     if connection.search_path.is_some() { CLEANING } else { CLEANING_BEHIND_POOLER }
 }
 
+/// After a larger result a connection is not kept for the next request.
+const KEPT_RESULT_BYTES: usize = 8 << 20;
+
 /// A message buffer larger than this is not kept for the next request.
 const KEPT_MESSAGE_BYTES: usize = 64 * 1024;
 
@@ -384,6 +396,12 @@ fn roll_back(connection: &mut Connection) {
 }
 
 fn clean(connection: &mut Connection) {
+    // What a function listened to for the length of its transaction; nobody reads it.
+    if !connection.client.notifications().is_empty() {
+        let mut notifications = connection.client.notifications();
+        let mut unread = notifications.iter();
+        while let Ok(Some(_)) = unread.next() {}
+    }
     connection.in_doubt = false;
     connection.used_at = Instant::now();
 }

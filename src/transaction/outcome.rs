@@ -65,6 +65,19 @@ impl Outcome {
         }
     }
 
+    /// How many bytes the body has that was made of rows.
+    pub fn made_bytes(&self) -> Option<usize> {
+        self.made.as_ref().map(|(body, _)| body.len())
+    }
+
+    /// How many bytes came back, more or less.
+    pub fn bytes(&self) -> usize {
+        let of = |row: &SimpleQueryRow| {
+            (0..row.len()).map(|column| row.get(column).map_or(0, str::len)).sum::<usize>()
+        };
+        self.made_bytes().unwrap_or_else(|| self.rows.iter().map(of).sum())
+    }
+
     /// The body that was made of rows.
     pub fn take_made(&mut self) -> Option<Vec<u8>> {
         self.made.take().map(|(body, _)| body)
@@ -91,6 +104,8 @@ pub(super) struct Collector<'s> {
 pub(super) enum Unusable {
     /// The columns are not those that the statement was written for.
     Stale,
+    /// There are more rows than are taken as rows.
+    TooMany,
     /// A value is not UTF-8: a function has changed `client_encoding`, or the database has no
     /// encoding.
     NotText,
@@ -134,7 +149,11 @@ impl<'s> Collector<'s> {
                 }
             }
             SimpleQueryMessage::Row(row) if self.unusable.is_none() => {
-                self.unusable = self.take_row(row).err().map(|_| Unusable::NotText);
+                if self.take_row(row).is_err() {
+                    self.unusable = Some(Unusable::NotText);
+                } else if self.writer.as_ref().is_some_and(RowWriter::is_full) {
+                    self.unusable = Some(Unusable::TooMany);
+                }
             }
             _ => {}
         }

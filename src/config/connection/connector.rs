@@ -3,11 +3,10 @@
 use super::error::ConnectionError;
 use super::settings::{ConnectionSettings, Host, Server, TargetSession};
 use super::socket::{Peer, SessionSocket, Watch};
-use super::streaming::{self, StreamingClient};
 use super::tls::SslMode;
 use postgres::config::{SslMode as Negotiation, SslNegotiation};
 use postgres::error::{DbError, SqlState};
-use postgres::{Client, NoTls, SimpleQueryMessage};
+use postgres::{CancelToken, Client, Config, NoTls, SimpleQueryMessage};
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
 use std::error::Error;
@@ -17,7 +16,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use std::{fmt, io, iter};
-use tokio_postgres::{CancelToken, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// When a peer that sends nothing is probed, how often, and how many probes it may miss,
@@ -35,7 +33,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_OVERDUE: usize = 8;
 
 /// A session, and its socket where that could be told.
-type Connected<C> = (C, Option<SessionSocket>);
+type Connected = (Client, Option<SessionSocket>);
 
 /// Opens connections. Cheap to clone.
 #[derive(Clone)]
@@ -111,23 +109,15 @@ impl Connector {
     ///
     /// The error is that of the last server tried.
     pub fn connect(&self) -> Result<Client, ConnectError> {
-        self.open(None).map(|(client, _)| client)
+        self.connect_with(None).map(|(client, _)| client)
     }
 
-    /// The same for the pool: a client that gives rows as they arrive, with defaults of the
-    /// session, and with its socket. A pooler between may refuse such settings or lose them:
-    /// then the session does not have them.
+    /// The same, with defaults of the session, and with its socket. A pooler between may refuse such settings or
+    /// lose them: then the session does not have them.
     pub fn connect_with(
         &self,
         defaults: Option<&SessionDefaults>,
-    ) -> Result<Connected<StreamingClient>, ConnectError> {
-        self.open(defaults)
-    }
-
-    fn open<C: Connects>(
-        &self,
-        defaults: Option<&SessionDefaults>,
-    ) -> Result<Connected<C>, ConnectError> {
+    ) -> Result<Connected, ConnectError> {
         let mut order: Vec<&Endpoint> = self.0.servers.iter().collect();
         if self.0.shuffle {
             shuffle(&mut order);
@@ -151,18 +141,18 @@ impl Connector {
     /// Asks the server to cancel what a session is doing. It may come too late.
     pub fn cancel(&self, token: &CancelToken) -> Result<(), postgres::Error> {
         match &self.0.tls {
-            Some(tls) => streaming::cancel(token, tls.clone()),
-            None => streaming::cancel(token, NoTls),
+            Some(tls) => token.cancel_query(tls.clone()),
+            None => token.cancel_query(NoTls),
         }
     }
 
     /// Connects to one server, with each kind of encryption until one is accepted.
-    fn connect_to<C: Connects>(
+    fn connect_to(
         &self,
         endpoint: &Endpoint,
         target: TargetSession,
         defaults: Option<&SessionDefaults>,
-    ) -> Result<Connected<C>, ConnectError> {
+    ) -> Result<Connected, ConnectError> {
         let mut last = None;
         for config in &endpoint.attempts {
             let attempt = |config: &Config| self.attempt(config, &endpoint.peer, target);
@@ -190,12 +180,12 @@ impl Connector {
     /// One attempt within the time. It runs on a thread of its own, because `postgres`
     /// bounds the time of the TCP connection only, not of what the server then does, and
     /// because it panics when there are no more file descriptors.
-    fn attempt<C: Connects>(
+    fn attempt(
         &self,
         config: &Config,
         peer: &Peer,
         target: TargetSession,
-    ) -> Result<Connected<C>, Cause> {
+    ) -> Result<Connected, Cause> {
         let timeout = self.0.timeout.unwrap_or(Duration::MAX);
         if self.0.overdue.load(Ordering::Relaxed) >= MAX_OVERDUE {
             return Err(Cause::Timeout(timeout));
@@ -230,50 +220,14 @@ impl Connector {
 
 impl Inner {
     /// Connects, however long it takes, and judges the server.
-    fn connect<C: Connects>(&self, config: &Config, target: TargetSession) -> Result<C, Cause> {
-        let mut client = C::connect(config, self.tls.as_ref())?;
+    fn connect(&self, config: &Config, target: TargetSession) -> Result<Client, Cause> {
+        let connected = match &self.tls {
+            Some(tls) => PostgresConnectionManager::new(config.clone(), tls.clone()).connect(),
+            None => PostgresConnectionManager::new(config.clone(), NoTls).connect(),
+        };
+        let mut client = connected.map_err(Cause::Postgres)?;
         judge(&mut client, target)?;
         Ok(client)
-    }
-}
-
-/// What drives a connection.
-trait Connects: Sized + Send + 'static {
-    /// Connects, however long it takes.
-    fn connect(config: &Config, tls: Option<&MakeRustlsConnect>) -> Result<Self, Cause>;
-
-    /// Runs statements that return texts.
-    fn ask(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error>;
-}
-
-impl Connects for Client {
-    fn connect(config: &Config, tls: Option<&MakeRustlsConnect>) -> Result<Self, Cause> {
-        let mut config = postgres::Config::from(config.clone());
-        config.notice_callback(|notice| streaming::log_notice(&notice));
-        let connected = match tls {
-            Some(tls) => PostgresConnectionManager::new(config, tls.clone()).connect(),
-            None => PostgresConnectionManager::new(config, NoTls).connect(),
-        };
-        connected.map_err(Cause::Postgres)
-    }
-
-    fn ask(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        self.simple_query(sql)
-    }
-}
-
-impl Connects for StreamingClient {
-    fn connect(config: &Config, tls: Option<&MakeRustlsConnect>) -> Result<Self, Cause> {
-        let runtime = streaming::runtime().map_err(Cause::Runtime)?;
-        let connected = match tls {
-            Some(tls) => StreamingClient::open(runtime, config, tls.clone()),
-            None => StreamingClient::open(runtime, config, NoTls),
-        };
-        connected.map_err(Cause::Postgres)
-    }
-
-    fn ask(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        self.simple_query(sql)
     }
 }
 
@@ -317,7 +271,8 @@ fn config(settings: &ConnectionSettings, server: &Server) -> Config {
         .keepalives(!settings.keepalives.off)
         .keepalives_idle(settings.keepalives.idle.unwrap_or(KEEPALIVE_IDLE))
         .keepalives_interval(settings.keepalives.interval.unwrap_or(KEEPALIVE_INTERVAL))
-        .keepalives_retries(settings.keepalives.count.unwrap_or(KEEPALIVE_COUNT));
+        .keepalives_retries(settings.keepalives.count.unwrap_or(KEEPALIVE_COUNT))
+        .notice_callback(|notice| log::debug!("{}: {}", notice.severity(), notice.message()));
     match &server.host {
         Host::Unix(folder) => config.host_path(folder),
         Host::Tcp { name, address } => {
@@ -369,12 +324,12 @@ fn with_defaults(config: &Config, defaults: &SessionDefaults) -> Config {
 }
 
 /// Whether the server is of the wanted kind.
-fn judge(client: &mut impl Connects, target: TargetSession) -> Result<(), Cause> {
+fn judge(client: &mut Client, target: TargetSession) -> Result<(), Cause> {
     const STATE: &str = "SELECT current_setting('transaction_read_only'), pg_is_in_recovery()";
     if target == TargetSession::Any {
         return Ok(());
     }
-    let messages = client.ask(STATE).map_err(Cause::Postgres)?;
+    let messages = client.simple_query(STATE).map_err(Cause::Postgres)?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -418,8 +373,6 @@ enum Cause {
     Unfit(&'static str),
     /// The system gives no more threads.
     Thread(io::Error),
-    /// The system gives no file descriptors to wait with.
-    Runtime(io::Error),
     /// The `postgres` crate panicked, as it does without file descriptors.
     Panic,
 }
@@ -485,9 +438,7 @@ impl ConnectError {
             Cause::Postgres(_) => "no connection to the database",
             Cause::Timeout(_) => "the database did not answer in time",
             Cause::Unfit(_) => "no database of the wanted kind",
-            Cause::Thread(_) | Cause::Runtime(_) | Cause::Panic => {
-                "the system has no resources for a connection"
-            }
+            Cause::Thread(_) | Cause::Panic => "the system has no resources for a connection",
         }
     }
 
@@ -516,7 +467,6 @@ impl fmt::Display for ConnectError {
             Cause::Timeout(timeout) => write!(f, "timeout expired ({} s)", timeout.as_secs()),
             Cause::Unfit(why) => f.write_str(why),
             Cause::Thread(error) => write!(f, "no thread: {error}"),
-            Cause::Runtime(error) => write!(f, "no resources: {error}"),
             Cause::Panic => f.write_str("no resources"),
         }
     }

@@ -29,7 +29,6 @@ mod passfile;
 mod service;
 mod settings;
 mod socket;
-mod streaming;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -40,5 +39,4 @@ pub use connector::{ConnectError, Connector, SessionDefaults};
 pub use error::ConnectionError;
 pub use settings::{ConnectionSettings, TargetSession};
 pub use socket::SessionSocket;
-pub use streaming::StreamingClient;
 pub use tls::SslMode;

@@ -2,7 +2,7 @@
 
 use super::rows::{Cells, for_each_row};
 use crate::json::Form;
-use crate::schema::{Column, QualifiedName, Relation, RelationKind};
+use crate::schema::{Column, Extent, QualifiedName, Relation, RelationKind};
 use postgres::{Error, Transaction};
 use std::collections::HashMap;
 
@@ -92,11 +92,13 @@ fn relation(cells: &mut Cells<'_>) -> Result<Relation, Error> {
     let description = cells.take()?;
     let commands: i32 = cells.take()?;
     let row_security = cells.take()?;
+    let extent = Extent::new(cells.take()?, cells.take()?);
     Ok(Relation {
         name,
         description,
         kind,
         row_security,
+        extent,
         insertable: commands & INSERTABLE != 0,
         updatable: commands & UPDATABLE != 0,
         deletable: commands & DELETABLE != 0,

@@ -36,6 +36,7 @@ impl Catalog {
             description: None,
             kind,
             row_security: false,
+            extent: Default::default(),
             insertable: true,
             updatable: true,
             deletable: true,
