@@ -89,7 +89,7 @@ impl Service {
     pub(super) fn handle(&self, request: Request, log: &LogFields<'_>) -> Response {
         catch_unwind(AssertUnwindSafe(|| self.handler.handle(request))).unwrap_or_else(|_| {
             log::error!("{} {}: the request panicked", log.method, log.target);
-            error_response(500, "GK500", "The server failed to answer the request", None)
+            error_response(500, "GK500", "The server failed to answer the request", None, None)
         })
     }
 

@@ -78,8 +78,9 @@ pub(super) fn error_response(
     code: &str,
     message: &str,
     details: Option<&str>,
+    hint: Option<&str>,
 ) -> Response {
-    let body = json!({"code": code, "details": details, "hint": null, "message": message});
+    let body = json!({"code": code, "details": details, "hint": hint, "message": message});
     Response {
         status,
         headers: vec![(

@@ -247,7 +247,7 @@ const MALFORMED: &[(&str, &str, u16)] = &[
     ("asterisk for GET", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     ("malformed version", "GET / HTTP/1.x\r\nHost: x\r\n\r\n", 400),
     ("lower-case version", "GET / http/1.1\r\nHost: x\r\n\r\n", 400),
-    ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    ("HTTP/2", "GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
     ("HTTP/3.1", "GET / HTTP/3.1\r\nHost: x\r\n\r\n", 505),
     ("no Host", "GET / HTTP/1.1\r\nA: b\r\n\r\n", 400),
     ("no field", "GET / HTTP/1.1\r\n\r\n", 400),
@@ -417,6 +417,48 @@ fn a_client_that_stops_sending_still_gets_its_answer() {
     client.send("GET /big/3000000 HTTP/1.1\r\nHost: x\r\n\r\n");
     client.stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(client.response(true).split_once("\r\n\r\n").unwrap().1.len(), 3_000_000);
+    server.stop();
+}
+
+#[test]
+fn pipelined_requests_are_answered_though_the_client_stops_sending() {
+    let server = start(|_| {});
+    let mut client = server.connect();
+    let body = "POST /echo?2 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nfour";
+    client.send(format!(
+        "GET /big/3000000 HTTP/1.1\r\nHost: x\r\n\r\n{body}\
+         GET /echo?3 HTTP/1.1\r\nHost: x\r\n\r\nGET /never HTTP/1.1\r\nHo"
+    ));
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.response(true).split_once("\r\n\r\n").unwrap().1.len(), 3_000_000);
+    assert!(client.response(true).contains("POST /echo?2"));
+    assert!(client.response(true).contains("GET /echo?3"));
+    client.assert_closed();
+    server.stop();
+}
+
+#[test]
+fn tls_on_the_plain_port_is_called_that() {
+    let server = start(|_| {});
+    let mut client = server.connect();
+    client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
+    let answer = client.read_to_end();
+    assert_eq!(status(&answer), 400, "{answer}");
+    assert!(answer.contains("looks like TLS"), "{answer}");
+    server.stop();
+}
+
+#[test]
+fn http_2_without_asking_is_told_that_http_1_1_is_required() {
+    let server = start(|_| {});
+    let mut client = server.connect();
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    let mut answer = Vec::new();
+    client.stream.read_to_end(&mut answer).unwrap();
+    let (settings, goaway) = answer.split_at(9);
+    assert_eq!(settings, b"\0\0\0\x04\0\0\0\0\0");
+    assert_eq!(goaway, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0d");
+    server.assert_serves();
     server.stop();
 }
 

@@ -111,6 +111,84 @@ fn connections_beyond_the_limit_are_refused() {
 }
 
 #[test]
+fn connections_that_are_idle_for_long_give_way_to_new_ones() {
+    let server = start(|settings| {
+        settings.limits.connections_max = 3;
+        settings.limits.connections_per_address_max = 3;
+    });
+    let mut idle = connect_from("127.0.0.2", &server);
+    assert_eq!(status(&idle.ask("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")), 200);
+    let mut later = connect_from("127.0.0.3", &server);
+    later.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    server.wait_holding(1);
+    std::thread::sleep(Duration::from_millis(2200));
+    let mut fresh = server.connect();
+    assert_eq!(status(&fresh.ask("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")), 200);
+    let mut another = server.connect();
+    assert_eq!(status(&another.ask("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")), 200);
+    idle.assert_closed();
+    server.release();
+    assert_eq!(status(&later.response(true)), 200);
+    server.stop();
+}
+
+#[test]
+fn one_address_cannot_fill_the_buffers() {
+    let server = start(|settings| {
+        settings.threads = 1;
+        settings.body_max_bytes = 1 << 20;
+        settings.limits.buffer_max_bytes = 4 << 20;
+    });
+    let _held = occupy(&server);
+    // What waits for a worker cannot be evicted.
+    let post = |length: usize| {
+        let body = "b".repeat(length);
+        format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = server.connect();
+            client.try_send(post(700_000));
+            client
+        })
+        .collect();
+    std::thread::sleep(SHORT);
+    let mut other = connect_from("127.0.0.2", &server);
+    other.send(post(400_000));
+    std::thread::sleep(SHORT);
+    server.release();
+    let answer = other.response(true);
+    assert_eq!(status(&answer), 200, "{answer}");
+    drop(waiting);
+    server.stop();
+}
+
+#[test]
+fn who_holds_the_most_makes_room_for_who_holds_little() {
+    let server = start(|settings| {
+        settings.body_max_bytes = 1 << 20;
+        settings.limits.buffer_max_bytes = 2 << 20;
+    });
+    let head = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+    let mut slow = connect_from("127.0.0.9", &server);
+    slow.send(format!("{}{}", head.replace("1000000", "100000"), "b".repeat(50_000)));
+    std::thread::sleep(Duration::from_millis(50));
+    let fast: Vec<_> = (2..6)
+        .map(|n| {
+            let mut client = connect_from(&format!("127.0.0.{n}"), &server);
+            client.try_send(format!("{head}{}", "b".repeat(900_000)));
+            std::thread::sleep(Duration::from_millis(50));
+            client
+        })
+        .collect();
+    slow.send("b".repeat(50_000));
+    let answer = slow.response(true);
+    assert_eq!(status(&answer), 200, "{answer}");
+    drop(fast);
+    server.stop();
+}
+
+#[test]
 fn one_address_cannot_take_all_connections() {
     let server = start(|settings| settings.limits.connections_per_address_max = 2);
     let _held = [server.connect(), server.connect()];

@@ -1,7 +1,7 @@
 //! New connections: taken as they come, refused beyond the limits, and never the end of the
 //! service.
 
-use super::connection::{Connection, Watched};
+use super::connection::{Connection, Phase, Watched};
 use super::fault::Fault;
 use super::queue::Source;
 use super::send::fault_bytes;
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 64;
 /// How long no connection is taken when the system refuses to give one.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection is idle at least before it gives way to a new one.
+const IDLE_MIN_AGE: Duration = Duration::from_secs(2);
 
 /// What accepting needs beside the listener.
 pub(super) struct Accepting {
@@ -25,13 +27,15 @@ pub(super) struct Accepting {
     /// turned away instead of left hanging.
     reserve: Option<File>,
     paused_until: Option<Instant>,
+    /// Until then no connection has been idle for long enough to give way.
+    no_idle_before: Option<Instant>,
     /// False once a shutdown has begun.
     open: bool,
 }
 
 impl Accepting {
     pub(super) fn new() -> Accepting {
-        Accepting { reserve: reserve(), paused_until: None, open: true }
+        Accepting { reserve: reserve(), paused_until: None, no_idle_before: None, open: true }
     }
 
     /// When to accept again after a pause.
@@ -123,15 +127,16 @@ impl Gate {
 
     fn admit(&mut self, socket: Socket, peer: Option<IpAddr>) {
         let source = Source::of(peer);
-        let held = self.sources.get(&source).copied().unwrap_or(0);
-        if self.connections.len() >= self.parts.limits.connections_max {
-            return self.refuse(&socket, Incident::ConnectionLimit);
-        }
+        let held = self.sources.get(&source).map_or(0, |holding| holding.connections);
         if held >= self.parts.limits.per_address() {
             return self.refuse(&socket, Incident::AddressLimit);
         }
+        let is_full = self.connections.len() >= self.parts.limits.connections_max;
+        if is_full && !self.close_longest_idle() {
+            return self.refuse(&socket, Incident::ConnectionLimit);
+        }
         let key = self.connections.insert(Connection::new(socket, peer, self.now));
-        self.sources.insert(source, held + 1);
+        self.sources.entry(source).or_default().connections += 1;
         let Some(connection) = self.connections.get(key) else { return };
         let event = Watched::READ.event(FIRST_CLIENT_KEY + key);
         // SAFETY: `Gate::close`, the only way out of the table, deletes the socket from the
@@ -145,6 +150,27 @@ impl Gate {
                 self.close(key);
             }
         }
+    }
+
+    /// Closes the connection that has been idle for longest, so that another has its place;
+    /// returns whether there was one.
+    fn close_longest_idle(&mut self) -> bool {
+        let now = self.now;
+        if self.accepting.no_idle_before.is_some_and(|at| now < at) {
+            return false;
+        }
+        let idle = self.connections.iter().filter(|(_, c)| {
+            c.phase == Phase::Idle
+                && c.input.is_empty()
+                && now.saturating_duration_since(c.since) >= IDLE_MIN_AGE
+        });
+        let Some((key, _)) = idle.min_by_key(|(_, c)| c.since) else {
+            self.accepting.no_idle_before = Some(now + PAUSE);
+            return false;
+        };
+        self.count(Incident::Evicted);
+        self.close(key);
+        true
     }
 
     /// Tells a client that there is no room, as far as that can be done without waiting.

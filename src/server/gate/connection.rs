@@ -141,6 +141,11 @@ impl Connection {
         self.input.capacity() + self.output.memory() + pending
     }
 
+    /// Bytes of memory that it holds, also those in the hands of a worker.
+    pub(super) fn held(&self) -> usize {
+        self.accounted + self.pressed
+    }
+
     /// Whether it holds memory because of its client's pace.
     pub(super) fn is_slow_transfer(&self) -> bool {
         match self.phase {

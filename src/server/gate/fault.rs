@@ -61,6 +61,27 @@ impl Fault {
         }
     }
 
+    /// What the operator can set.
+    fn hint(self) -> Option<&'static str> {
+        Some(match self {
+            Fault::HeadTimeout => "The setting server-head-timeout is the limit.",
+            Fault::BodyTimeout => "The setting server-body-min-bytes-per-second is the limit.",
+            Fault::BodyTooLarge => "The setting server-max-body-bytes is the limit.",
+            Fault::TargetTooLong => "The setting server-max-head-bytes is the limit.",
+            Fault::HeadTooLarge => {
+                "The setting server-max-head-bytes is the limit, and 128 fields are."
+            }
+            Fault::QueueFull => "The setting server-max-waiting is the limit.",
+            Fault::QueueTimeout => "The setting server-max-waiting-seconds is the limit.",
+            Fault::BuffersFull => "The setting server-max-buffer-bytes is the limit.",
+            Fault::TooManyConnections => {
+                "The settings server-max-connections and server-max-connections-per-address are \
+                 the limits."
+            }
+            _ => return None,
+        })
+    }
+
     /// The HTTP status.
     pub fn status(self) -> u16 {
         self.row().0
@@ -79,7 +100,7 @@ impl Fault {
             Fault::Malformed(details) => Some(details),
             _ => None,
         };
-        let mut response = error_response(status, code, message, details);
+        let mut response = error_response(status, code, message, details, self.hint());
         if status == 503 {
             response.headers.push((Cow::Borrowed("Retry-After"), "1".to_owned()));
         }

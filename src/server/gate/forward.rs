@@ -168,6 +168,9 @@ impl Gate {
             Outcome::Rest(mut output) => {
                 connection.enter(Phase::Writing, at);
                 connection.accounted += output.memory();
+                if let Some(holding) = self.sources.get_mut(&connection.source) {
+                    holding.bytes += output.memory();
+                }
                 output.put_behind(std::mem::take(&mut connection.output));
                 connection.output = output;
                 // It may have made room since.

@@ -19,6 +19,9 @@ const METHOD_MAX_BYTES: usize = 32;
 /// carry. The gate removes it from what clients send.
 pub(in crate::server) const SLOT_FIELD: &str = "Goldenkey-Slot";
 
+/// How a TLS client begins: a record of a handshake, of version 3.x (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: &[u8] = b"\x16\x03";
+
 /// Fields that concern one connection and end here (RFC 9110, section 7.6.1), and those that
 /// the gate writes itself.
 const FIELDS_NOT_FORWARDED: [&str; 10] = [
@@ -59,6 +62,9 @@ impl Scanner {
     /// # Errors
     /// A line that ends with LF alone, NUL, or a head beyond `max_bytes`.
     pub fn scan(&mut self, bytes: &[u8], max_bytes: usize) -> Result<Scan, Fault> {
+        if bytes.starts_with(TLS_HANDSHAKE) {
+            return Err(Fault::Malformed("This looks like TLS, but this port speaks plain HTTP."));
+        }
         let from = self.scanned;
         let window = &bytes[from..bytes.len().min(max_bytes)];
         for position in memchr_iter(b'\n', window).map(|i| from + i) {

@@ -102,13 +102,21 @@ pub(super) fn serve(parts: &Parts) -> io::Result<()> {
     }
 }
 
+/// What an address holds.
+#[derive(Debug, Default, Clone, Copy)]
+struct Holding {
+    connections: usize,
+    /// Bytes in their buffers.
+    bytes: usize,
+}
+
 /// The state of the event loop.
 pub(super) struct Gate {
     parts: Parts,
     poller: Arc<Poller>,
     connections: Table<Connection>,
-    /// Connections an address holds.
-    sources: HashMap<Source, usize>,
+    /// What each address holds.
+    sources: HashMap<Source, Holding>,
     links: Links,
     departures: Departures,
     pace: Pace,
@@ -121,6 +129,8 @@ pub(super) struct Gate {
     ready: VecDeque<usize>,
     helper: Helper,
     tally: Tally,
+    /// Whether it was said that a client speaks HTTP/2.
+    told_http_2: bool,
     accepting: accept::Accepting,
     /// For reading from sockets.
     scratch: Vec<u8>,
@@ -163,6 +173,7 @@ impl Gate {
             queue: FairQueue::default(),
             ready: VecDeque::new(),
             tally: Tally::new(),
+            told_http_2: false,
             scratch: vec![0; READ_BYTES],
             wire: Vec::with_capacity(4096),
             now,
@@ -267,9 +278,19 @@ impl Gate {
     fn account(&mut self, key: usize) {
         if let Some(connection) = self.connections.get_mut(key) {
             let bytes = connection.buffered();
-            self.parts.flights.account(connection.accounted, bytes);
-            connection.accounted = bytes;
+            if bytes != connection.accounted {
+                self.parts.flights.account(connection.accounted, bytes);
+                if let Some(holding) = self.sources.get_mut(&connection.source) {
+                    holding.bytes = (holding.bytes + bytes).saturating_sub(connection.accounted);
+                }
+                connection.accounted = bytes;
+            }
         }
+    }
+
+    /// Bytes in the buffers of an address's connections.
+    fn bytes_of(&self, source: Source) -> usize {
+        self.sources.get(&source).map_or(0, |holding| holding.bytes)
     }
 
     /// Sets when the current phase of a connection takes too long.
@@ -288,9 +309,10 @@ impl Gate {
         // The descriptor is open still, so it cannot be unknown to the poller.
         let _ = self.poller.delete(&*connection.socket);
         self.parts.flights.account(connection.accounted, 0);
-        if let Some(count) = self.sources.get_mut(&connection.source) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(holding) = self.sources.get_mut(&connection.source) {
+            holding.connections -= 1;
+            holding.bytes = holding.bytes.saturating_sub(connection.accounted);
+            if holding.connections == 0 {
                 self.sources.remove(&connection.source);
             }
         }

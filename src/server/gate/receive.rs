@@ -2,7 +2,7 @@
 
 use super::Gate;
 use super::body::BodyReader;
-use super::connection::{Pending, Phase, Watched};
+use super::connection::{Connection, Pending, Phase, Watched};
 use super::fault::Fault;
 use super::head::{self, Framing, Head, Scan};
 use super::tally::Incident;
@@ -20,7 +20,7 @@ const BODY_FIRST_ALLOCATION_BYTES: u64 = 64 << 10;
 /// How long a request goes on after its client has closed its sending side. A client that
 /// only does not want to send more gets the answer of a quick request; one that has gone, the
 /// usual case, cannot be told apart at first.
-const GONE_GRACE: Duration = Duration::from_millis(300);
+pub(super) const GONE_GRACE: Duration = Duration::from_millis(300);
 
 /// Why the bytes at hand do not go on to the next step.
 enum Stop {
@@ -57,6 +57,13 @@ impl Gate {
     pub(super) fn receive_buffered(&mut self, key: usize) {
         if self.connections.get(key).is_some_and(|c| c.phase == Phase::Idle) {
             self.receive(key, &[]);
+        }
+        // What is not whole when the client has closed its sending side will never be.
+        let never = |c: &Connection| {
+            c.half_closed && matches!(c.phase, Phase::Idle | Phase::Head | Phase::Body)
+        };
+        if self.connections.get(key).is_some_and(never) {
+            self.close(key);
         }
     }
 

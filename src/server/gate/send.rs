@@ -4,6 +4,7 @@ use super::Gate;
 use super::connection::{Phase, Watched};
 use super::fault::Fault;
 use super::helper::Report;
+use super::receive::GONE_GRACE;
 use super::tally::Incident;
 use crate::server::exchange::CLIENT_GONE;
 use crate::server::flights::Ticket;
@@ -17,6 +18,13 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) const LINGER_AT_SHUTDOWN: Duration = Duration::from_millis(200);
 /// How much of it.
 const LINGER_MAX_BYTES: u64 = 64 << 20;
+
+/// How a client begins that takes HTTP/2 for granted (RFC 9113, section 3.4).
+const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+/// What it is answered: no settings, and GOAWAY because HTTP/1.1 is required (RFC 9113,
+/// sections 6.5, 6.8 and 7).
+const HTTP_1_1_REQUIRED: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+    \0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0d";
 
 /// The bytes of an error response, and how many of them are its body.
 pub(super) fn fault_bytes(fault: Fault, to_head: bool, keep_alive: bool) -> (Vec<u8>, u64) {
@@ -78,10 +86,17 @@ impl Gate {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.request = None;
         connection.used = true;
-        if connection.half_closed {
-            return self.close(key);
-        }
         let goes_on = connection.keep_alive && self.closing_at.is_none();
+        if connection.half_closed {
+            if !goes_on || connection.input.is_empty() {
+                return self.close(key);
+            }
+            // What had arrived before the end is answered too.
+            connection.enter(Phase::Idle, now);
+            self.ready.push_back(key);
+            self.set_deadline(key, Some(self.now + GONE_GRACE));
+            return self.account(key);
+        }
         connection.enter(if goes_on { Phase::Idle } else { Phase::Lingering }, now);
         if goes_on {
             if !connection.input.is_empty() {
@@ -118,12 +133,25 @@ impl Gate {
         connection.keep_alive &= keep && !shutting_down;
         let request = connection.request.as_ref();
         let to_head = request.map_or(raw.starts_with(b"HEAD "), |r| r.head.is_head);
-        let (bytes, body_bytes) = fault_bytes(fault, to_head, connection.keep_alive);
+        let (bytes, body_bytes) = if raw.starts_with(HTTP_2_PREFACE) {
+            self.tell_http_2();
+            (HTTP_1_1_REQUIRED.to_vec(), 0)
+        } else {
+            fault_bytes(fault, to_head, connection.keep_alive)
+        };
         self.report(key, fault.status(), body_bytes, raw);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.request = None;
         connection.enter(Phase::Writing, now);
         self.send_client(key, &bytes);
+    }
+
+    /// Says once that a client speaks another version of HTTP: usually it is a proxy that can be
+    /// told.
+    fn tell_http_2(&mut self) {
+        if !std::mem::replace(&mut self.told_http_2, true) {
+            log::warn!("a client speaks HTTP/2 without asking; this server speaks HTTP/1.1");
+        }
     }
 
     /// A client has gone without taking its answer: its work is stopped.

@@ -93,13 +93,18 @@ impl Gate {
         self.answer_fault(key, fault, &raw, false);
     }
 
-    /// Keeps the buffers within their bound after the connection `key` has got some.
+    /// Keeps the buffers within their bounds after the connection `key` has got some.
     pub(super) fn relieve(&mut self, key: usize) {
-        if self.make_room(0, None) {
+        let share = share_of(self.parts.limits.buffer_max_bytes);
+        let Some(source) = self.connections.get(key).map(|connection| connection.source) else {
+            return;
+        };
+        if self.bytes_of(source) <= share && self.make_room(0, None) {
             return;
         }
+        // Its address has more than its share, or nobody else can make room.
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if matches!(connection.phase, Phase::Head | Phase::Body) {
+        if matches!(connection.phase, Phase::Head | Phase::Body) && connection.accounted > 0 {
             let raw = std::mem::take(&mut connection.input);
             self.refuse_request(key, Fault::BuffersFull, &raw);
         }
@@ -116,12 +121,12 @@ impl Gate {
         }
     }
 
-    /// Makes room for that many bytes by disconnecting the slowest clients, except one;
+    /// Makes room for that many bytes by disconnecting those who hold the most, except one;
     /// returns whether there is room now.
     pub(super) fn make_room(&mut self, bytes: usize, except: Option<usize>) -> bool {
         while self.parts.flights.buffered() + bytes > self.parts.limits.buffer_max_bytes {
             let now = self.now;
-            let slowest = self
+            let largest = self
                 .connections
                 .iter()
                 .filter(|(key, c)| {
@@ -129,9 +134,10 @@ impl Gate {
                         && c.is_slow_transfer()
                         && now.saturating_duration_since(c.since) >= RATE_MIN_AGE
                 })
-                .min_by_key(|(_, connection)| connection.rate(now))
+                // Of two that hold as much, the one that is slower.
+                .max_by_key(|(_, c)| (c.held(), std::cmp::Reverse(c.rate(now))))
                 .map(|(key, _)| key);
-            let Some(key) = slowest else { return false };
+            let Some(key) = largest else { return false };
             self.count(Incident::Evicted);
             self.abort(key);
         }
@@ -171,4 +177,9 @@ impl Gate {
     pub(super) fn is_done(&self) -> bool {
         self.closing_at.is_some_and(|end| self.connections.len() == 0 || end <= self.now)
     }
+}
+
+/// What one address may hold of the buffers.
+fn share_of(all: usize) -> usize {
+    all / 4 * 3
 }

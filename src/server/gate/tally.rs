@@ -21,7 +21,8 @@ pub(in crate::server) enum Incident {
     SlowSender,
     /// A response was taken too slowly.
     SlowReader,
-    /// The buffers were full, and this client was the slowest.
+    /// The buffers or all places were full, and this client held the most, or was idle for
+    /// longest.
     Evicted,
     /// A request found no place in the queue or waited there too long.
     Overload,
@@ -67,7 +68,7 @@ const WORDS: [(Incident, &str); 9] = [
     (Incident::Refused, "requests refused: malformed or beyond a limit"),
     (Incident::SlowSender, "requests refused: they arrived too slowly"),
     (Incident::SlowReader, "connections closed: their response was taken too slowly"),
-    (Incident::Evicted, "connections closed: the buffers were full and they were the slowest"),
+    (Incident::Evicted, "connections closed: others needed the room they held the most of"),
     (Incident::Overload, "requests refused: no worker was free"),
     (Incident::Gone, "clients left before their request was answered"),
 ];
