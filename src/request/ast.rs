@@ -13,9 +13,9 @@ pub struct Query {
     pub filters: Vec<(EmbedPath, Condition)>,
     /// `order`.
     pub order: Vec<(EmbedPath, Vec<OrderTerm>)>,
-    /// `limit`.
+    /// `limit`; sorted, each embed once.
     pub limit: Vec<(EmbedPath, i64)>,
-    /// `offset`.
+    /// `offset`; sorted, each embed once.
     pub offset: Vec<(EmbedPath, i64)>,
     /// `columns`: the keys of the body to use.
     pub columns: Option<Vec<String>>,
@@ -133,6 +133,16 @@ pub enum Condition {
     Filter(Filter),
     /// `and=(...)`, `or=(...)`, each with or without `not.`.
     Logic(Logic),
+}
+
+impl Condition {
+    /// The number of comparisons.
+    pub fn filters(&self) -> usize {
+        match self {
+            Condition::Filter(_) => 1,
+            Condition::Logic(logic) => logic.operands.iter().map(Condition::filters).sum(),
+        }
+    }
 }
 
 /// A tree of conditions.

@@ -18,9 +18,9 @@ pub const MAX_EMBEDS: usize = 100;
 pub const MAX_COLUMNS: usize = 4_096;
 /// Levels of `and` and `or`.
 pub const MAX_LOGIC_DEPTH: usize = 64;
-/// Comparisons in one logic tree. Beside it there may be [`MAX_PARAMETERS`] column filters.
+/// Comparisons, in column filters and logic trees together.
 pub const MAX_FILTERS: usize = 4_096;
-/// Terms of one `order`.
+/// Terms of all `order` parameters together.
 pub const MAX_ORDER_TERMS: usize = 256;
 /// Steps of one JSON path.
 pub const MAX_JSON_STEPS: usize = 64;

@@ -4,7 +4,9 @@
 //! filters, `on_conflict`, then the names of `limit` and `offset`.
 
 use super::ast::{Condition, EmbedPath, Filter, Query};
-use super::limits::{MAX_PARAMETERS, MAX_QUERY_BYTES, has_nul, too_much};
+use super::limits::{
+    MAX_FILTERS, MAX_ORDER_TERMS, MAX_PARAMETERS, MAX_QUERY_BYTES, has_nul, too_much,
+};
 use super::parser::{Parsed, Parser, Stop};
 use super::range;
 use super::urlencoded::{self, Pair};
@@ -99,8 +101,14 @@ fn parse_pairs(pairs: &[Pair], parameters: Parameters) -> Result<Query> {
         pairs[first].1.as_deref()
     };
     let mut query = Query::default();
+    let mut order_terms = 0;
     for (name, value) in of(Role::Order) {
-        query.order.push((embed_path(name)?, all("order", value, Parser::order)?));
+        let terms = all("order", value, Parser::order)?;
+        order_terms += terms.len();
+        if order_terms > MAX_ORDER_TERMS {
+            return Err(too_much("order terms", MAX_ORDER_TERMS));
+        }
+        query.order.push((embed_path(name)?, terms));
     }
     let mut logic = Vec::new();
     for (name, value) in of(Role::Logic) {
@@ -120,21 +128,28 @@ fn parse_pairs(pairs: &[Pair], parameters: Parameters) -> Result<Query> {
             _ => {}
         }
     }
+    let filters: usize = query.filters.iter().map(|(_, condition)| condition.filters()).sum();
+    if filters > MAX_FILTERS {
+        return Err(too_much("filters", MAX_FILTERS));
+    }
     if let Some(value) = single(Role::OnConflict) {
         query.on_conflict = Some(all("on_conflict parameter", value, Parser::names)?);
     }
+    let mut offsets = Vec::new();
     for (name, value) in of(Role::Offset) {
-        let offset = range::parse_bound(value)?.unwrap_or(0);
-        set_bound(&mut query.offset, embed_path(name)?, offset);
+        offsets.push((embed_path(name)?, range::parse_bound(value)?.unwrap_or(0)));
     }
+    query.offset = last_of_each(offsets);
+    let mut limits = Vec::new();
     for (name, value) in of(Role::Limit) {
         let path = embed_path(name)?;
-        let beside_offset = query.offset.iter().any(|(other, _)| *other == path);
         // PostgREST ignores a limit that is no number, but beside an offset takes it for 0.
+        let beside_offset = query.offset.binary_search_by(|(other, _)| other.cmp(&path)).is_ok();
         if let Some(limit) = range::parse_bound(value)?.or(beside_offset.then_some(0)) {
-            set_bound(&mut query.limit, path, limit);
+            limits.push((path, limit));
         }
     }
+    query.limit = last_of_each(limits);
     query.canonical = urlencoded::canonical(pairs);
     Ok(query)
 }
@@ -158,12 +173,17 @@ fn embed_path(name: &str) -> Result<EmbedPath> {
     Ok(path)
 }
 
-/// Sets the limit or offset of an embed; of several the last one counts.
-fn set_bound(bounds: &mut Vec<(EmbedPath, i64)>, path: EmbedPath, bound: i64) {
-    match bounds.iter_mut().find(|(other, _)| *other == path) {
-        Some((_, old)) => *old = bound,
-        None => bounds.push((path, bound)),
-    }
+/// The bounds of embeds, sorted by path; of several for one embed the last one counts.
+fn last_of_each(mut bounds: Vec<(EmbedPath, i64)>) -> Vec<(EmbedPath, i64)> {
+    bounds.sort_by(|(a, _), (b, _)| a.cmp(b));
+    bounds.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            kept.1 = later.1;
+        }
+        same
+    });
+    bounds
 }
 
 fn logic_parameter(name: &str, value: &str) -> Result<(EmbedPath, Condition)> {
@@ -377,7 +397,7 @@ mod tests {
         assert_eq!(query.limit, [(vec!["a".to_owned()], 4)]);
         assert_eq!(
             query.offset,
-            [(vec!["a".to_owned(), "b".to_owned()], 3), (vec!["a".to_owned()], 0)]
+            [(vec!["a".to_owned()], 0), (vec!["a".to_owned(), "b".to_owned()], 3)]
         );
     }
 
@@ -404,6 +424,10 @@ mod tests {
         );
         let wide = vec!["a.is.null"; 5_000].join(",");
         assert_eq!(message(&format!("or=({wide})")), "The request has too many filters");
+        let (half, terms) = (vec!["a.is.null"; 2_049].join(","), vec!["a"; 129].join(","));
+        let twice = |parameter: &str| message(&format!("{parameter}&{parameter}"));
+        assert_eq!(twice(&format!("and=({half})")), "The request has too many filters");
+        assert_eq!(twice(&format!("order={terms}")), "The request has too many order terms");
         assert_eq!(
             message(&format!("a{}=eq.1", "->b".repeat(65))),
             "The request has too many steps in a JSON path"
