@@ -2,6 +2,8 @@
 
 mod support;
 
+use goldenkey::query::response_settings;
+use goldenkey::request::limits;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -233,4 +235,32 @@ fn the_links_between_documents_lead_somewhere() {
             }
         }
     }
+}
+
+#[test]
+fn the_table_of_limits_has_what_is_enforced() {
+    let document = document("docs/security-model.md");
+    let section = document.split("## Limits of a request").nth(1).expect("the section");
+    let section = section.split("## ").next().expect("its text");
+    let written: Vec<usize> = (section.lines().filter_map(|line| line.strip_prefix("| ")))
+        .filter_map(|row| row.split(' ').next()?.replace(',', "").parse().ok())
+        .collect();
+    let enforced = [
+        limits::MAX_QUERY_BYTES,
+        limits::MAX_PARAMETERS,
+        limits::MAX_EMBED_DEPTH,
+        limits::MAX_EMBEDS,
+        limits::MAX_COLUMNS,
+        limits::MAX_LOGIC_DEPTH,
+        limits::MAX_FILTERS,
+        limits::MAX_ORDER_TERMS,
+        limits::MAX_JSON_STEPS,
+        limits::MAX_BODY_NAMES,
+        limits::MAX_FORM_FIELDS,
+        limits::MAX_BODY_DEPTH,
+        limits::MAX_ACCEPTED_TYPES,
+        response_settings::MAX_FIELDS,
+        response_settings::MAX_HEADERS_BYTES,
+    ];
+    assert_eq!(written, enforced);
 }
