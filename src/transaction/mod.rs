@@ -117,7 +117,7 @@ impl Transaction<'_> {
             message.push(';');
         }
         let (session_use, key) = self.plan_use(connection);
-        let cleaning = cleaning(connection);
+        let cleaning = self.cleaning(connection);
         let before = self.write_beginning(connection, session_use, message);
         // They come with the pieces, if there are any.
         let before = if self.statement.sql.has_pieces() { 0 } else { before };
@@ -169,6 +169,17 @@ impl Transaction<'_> {
         // has hit, since PostgreSQL signals a session and its process group, which is the same.
         connection.in_doubt |= cancelled;
         result
+    }
+
+    /// What cleans the session behind the commit.
+    fn cleaning(&self, connection: &Connection) -> &'static str {
+        match &self.statement.answer {
+            // Nothing has run that could leave something.
+            Answer::Rows { asked: Asked::Not, .. } => "",
+            // Only a session of our own has kept the search path that it began with.
+            _ if connection.search_path.is_some() => CLEANING,
+            _ => CLEANING_BEHIND_POOLER,
+        }
     }
 
     fn gives_rows(&self) -> bool {
@@ -295,7 +306,7 @@ impl Transaction<'_> {
                 roll_back(connection);
                 return Err(aborted);
             }
-            let message = format!("COMMIT{}", cleaning(connection));
+            let message = format!("COMMIT{}", self.cleaning(connection));
             if let Err(error) = connection.client.batch_execute(&message) {
                 let failure = Failure::new(error, !self.read_only);
                 if !failure.ends_session() {
@@ -344,8 +355,7 @@ fn push_question(out: &mut String, asked: Asked) {
     }
 }
 
-/// What takes out of a session what functions may have left in it beyond their transaction.
-/// It costs PostgreSQL nothing measurable where there is nothing. What a transaction does to
+/// What takes out of a session what functions may have left in it beyond their transaction. What a transaction does to
 /// settings goes with it when it fails, so only a commit is followed by this.
 ///
 /// The encoding is said and not reset: a pooler's sessions may begin with another one.
@@ -353,11 +363,6 @@ const CLEANING: &str = ";RESET ALL;SET client_encoding='UTF8';UNLISTEN *;CLOSE A
 
 /// The same in a session of a pooler, whose own settings are the pooler's business.
 const CLEANING_BEHIND_POOLER: &str = ";SET client_encoding='UTF8'";
-
-fn cleaning(connection: &Connection) -> &'static str {
-    // Only a session of our own has kept the search path that it began with.
-    if connection.search_path.is_some() { CLEANING } else { CLEANING_BEHIND_POOLER }
-}
 
 /// After a larger result a connection is not kept for the next request.
 const KEPT_RESULT_BYTES: usize = 8 << 20;
