@@ -264,3 +264,39 @@ fn the_table_of_limits_has_what_is_enforced() {
     ];
     assert_eq!(written, enforced);
 }
+
+/// The codes of our own that stand in a text, `GK` and three digits.
+fn codes(text: &str) -> Vec<String> {
+    let pieces = text.split("GK").skip(1);
+    pieces
+        .filter_map(|piece| piece.get(..3))
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .map(|digits| format!("GK{digits}"))
+        .collect()
+}
+
+/// The sources in a folder, without their tests.
+fn sources(folder: &Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("it is text");
+            into.push(text.split("#[cfg(test)]").next().unwrap_or_default().to_owned());
+        }
+    }
+}
+
+#[test]
+fn each_code_has_one_meaning_and_a_line_in_the_documents() {
+    let mut texts = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
+    let mut defined: Vec<String> = texts.iter().flat_map(|text| codes(text)).collect();
+    defined.sort_unstable();
+    let page = document("docs/errors.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `GK"));
+    let documented: Vec<String> = rows.filter_map(|row| codes(row).into_iter().next()).collect();
+    assert!(defined.len() > 10, "{defined:?}");
+    assert_eq!(defined, documented, "a code stands at one place of the sources and of the page");
+}

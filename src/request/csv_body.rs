@@ -142,7 +142,7 @@ mod tests {
         let names = |count: usize| vec!["a"; count].join(",");
         assert_eq!(convert(&names(MAX_BODY_NAMES)).0, "[]");
         for body in [names(MAX_BODY_NAMES + 1), format!("a\n{}", names(MAX_BODY_NAMES + 1))] {
-            assert_eq!(to_json(body.into_bytes()).unwrap_err().code(), "GK100");
+            assert_eq!(to_json(body.into_bytes()).unwrap_err().code(), "GK110");
         }
     }
 

@@ -35,9 +35,9 @@ pub const MAX_BODY_DEPTH: usize = 1_024;
 pub const MAX_ACCEPTED_TYPES: usize = 64;
 
 /// The code of a request that goes beyond one of the limits of this module.
-pub const CODE_TOO_MUCH: &str = "GK100";
+pub const CODE_TOO_MUCH: &str = "GK110";
 /// The code of text that PostgreSQL could not hold: it is not UTF-8, or it has a NUL.
-pub const CODE_BAD_TEXT: &str = "GK101";
+pub const CODE_BAD_TEXT: &str = "GK111";
 
 /// A request has more than `max` of `what`.
 pub(super) fn too_much(what: &str, max: usize) -> Error {

@@ -284,6 +284,6 @@ mod tests {
 
     #[test]
     fn a_nul_in_the_path_is_refused() {
-        assert_eq!(code("GET", "/a%00b"), (400, "GK101".to_owned()));
+        assert_eq!(code("GET", "/a%00b"), (400, "GK111".to_owned()));
     }
 }

@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn length_number_and_depth_are_bounded() {
         let error = Query::parse(&"x".repeat(300_000), Parameters::Filters).unwrap_err();
-        assert_eq!((error.status(), error.code()), (414, "GK100"));
+        assert_eq!((error.status(), error.code()), (414, "GK110"));
         assert_eq!(message(&"a=eq.1&".repeat(3_000)), "The request has too many parameters");
         let deep = |levels: usize| "and(".repeat(levels) + "a.eq.1" + &")".repeat(levels);
         assert_eq!(filters(&format!("or=({})", deep(63))).len(), 1);

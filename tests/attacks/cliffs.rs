@@ -77,5 +77,5 @@ fn more_embeds_are_refused() {
     let (_database, server) = server();
     let select = embeds(MOST + 1, "places", "id");
     let got = server.send(&Request::get(&format!("/trips?select={select}")));
-    assert_eq!((got.status, got.code().as_str()), (400, "GK100"));
+    assert_eq!((got.status, got.code().as_str()), (400, "GK110"));
 }
