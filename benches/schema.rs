@@ -39,6 +39,7 @@ fn schema_of(tables: usize) -> SchemaCache {
             kind: RelationKind::Table,
             row_security: false,
             extent: Default::default(),
+            plain_writes: false,
             insertable: true,
             updatable: true,
             deletable: true,

@@ -4,6 +4,7 @@
 //! run something.
 
 use super::filter::{Comparand, ResolvedCondition, ResolvedField};
+use super::mutate::{MutatePlan, Mutation};
 use super::read::{EmbedNode, EmbedRole, ReadNode, SelectedField, SelectedValue};
 use crate::json::Form;
 use crate::schema::{Cardinality, Column, Relation, RelationKind, RelationshipKind};
@@ -18,6 +19,25 @@ impl ReadNode<'_> {
             || !self.conditions.iter().all(is_plain_condition)
             || !self.order.iter().all(|term| is_plain_column(&term.field))
             || self.embeds.iter().any(embed_may_run_functions)
+    }
+}
+
+impl MutatePlan<'_> {
+    /// Whether the change can run functions that are not PostgreSQL's own.
+    pub fn may_run_functions(&self) -> bool {
+        let is_plain_type = |column: &Column| is_built_in(column) || !column.enum_labels.is_empty();
+        let conditions = match &self.mutation {
+            Mutation::Insert(insert) => &insert.conditions,
+            Mutation::Update { conditions, .. } | Mutation::Delete { conditions } => conditions,
+        };
+        let returns_plain = |node: &ReadNode| {
+            node.fields.iter().all(|field| is_plain_field(field, node.relation))
+                && node.embeds.is_empty()
+        };
+        !self.relation.plain_writes
+            || !self.relation.columns.iter().all(is_plain_type)
+            || !conditions.iter().all(is_plain_condition)
+            || !self.returned.as_ref().is_none_or(returns_plain)
     }
 }
 

@@ -50,6 +50,7 @@ fn schema() -> SchemaCache {
         kind: RelationKind::Table,
         row_security: false,
         extent: Default::default(),
+        plain_writes: false,
         insertable: true,
         updatable: true,
         deletable: true,

@@ -16,6 +16,7 @@ mod select;
 mod sql;
 mod statement;
 mod types;
+mod values;
 
 pub use body::BodyEncoding;
 pub use sql::Sql;

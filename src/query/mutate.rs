@@ -3,6 +3,7 @@
 use super::condition::push_where;
 use super::payload::{ITEM, JsonBody};
 use super::sql::Sql;
+use super::values;
 use crate::plan::{
     BODY_ALIAS as BODY, EmbedNode, InsertPlan, MutatePlan, Mutation, ReadNode, ResolvedCondition,
     SelectedValue, TypedColumn,
@@ -40,6 +41,45 @@ pub fn push_mutation<'a>(
 fn push_conditions<'a>(sql: &mut Sql<'a>, conditions: &[ResolvedCondition<'a>], alias: &str) {
     let mut first = true;
     push_where(sql, conditions, alias, None, &mut first);
+}
+
+/// Appends a change whose values are parameters, up to what it returns; `None` where it has to
+/// be made of the body in SQL.
+pub fn push_plain<'a>(
+    sql: &mut Sql<'a>,
+    plan: &MutatePlan<'a>,
+    payload: &'a Option<Payload>,
+) -> Option<()> {
+    let relation = &plan.relation.name;
+    match &plan.mutation {
+        Mutation::Insert(insert) => {
+            if insert.defaults || insert.conflict.is_some() || !insert.conditions.is_empty() {
+                return None;
+            }
+            let values = values::of_object(&insert.columns, payload)?;
+            sql.push("INSERT INTO ").qualified(relation);
+            push_column_list(sql, &insert.columns);
+            sql.push(" VALUES (");
+            values::push_list(sql, values);
+            sql.push(")");
+        }
+        Mutation::Update { columns, defaults: false, conditions } => {
+            let values = values::of_object(columns, payload)?;
+            sql.push("UPDATE ").qualified(relation).push(" SET ");
+            let mut first = true;
+            for (column, value) in columns.iter().zip(values) {
+                sql.separate(&mut first, ", ").identifier(&column.column.name);
+                sql.push(" = ").nullable(value);
+            }
+            push_conditions(sql, conditions, &relation.name);
+        }
+        Mutation::Update { .. } => return None,
+        Mutation::Delete { conditions } => {
+            sql.push("DELETE FROM ").qualified(relation);
+            push_conditions(sql, conditions, &relation.name);
+        }
+    }
+    Some(())
 }
 
 // Insert --------------------------------------------------------------------------------

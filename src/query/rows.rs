@@ -6,7 +6,7 @@ use crate::json::{Form, Layout};
 use crate::plan::{
     BodyFormat, EmbedRole, ReadNode, ResolvedCondition, SelectedField, SelectedValue,
 };
-use crate::schema::{Column, Extent, MAX_ROWS};
+use crate::schema::{Column, Extent, MAX_ROWS, Relation};
 use std::borrow::Cow;
 
 /// PostgreSQL cuts longer names off, so that what comes back is another one.
@@ -41,9 +41,14 @@ pub fn are_few(node: &ReadNode, may_run_again: bool) -> bool {
 
 /// Whether the conditions name the whole key of a row.
 fn is_by_key(node: &ReadNode) -> bool {
-    let key = node.relation.map_or(&[][..], |relation| &relation.primary_key);
+    node.relation.is_some_and(|relation| name_key(&node.conditions, relation))
+}
+
+/// Whether conditions name the whole key of a row of a relation.
+pub fn name_key(conditions: &[ResolvedCondition], relation: &Relation) -> bool {
+    let key = &relation.primary_key;
     let is_named = |column: &str| {
-        node.conditions.iter().any(|condition| match condition {
+        conditions.iter().any(|condition| match condition {
             ResolvedCondition::Filter(filter) => {
                 filter.field.column == column && filter.is_equality()
             }
@@ -62,16 +67,27 @@ pub fn push_rows<'a>(
     whole: bool,
     source: PushSource<'_, 'a>,
 ) -> Layout<'a> {
-    let is_stripped = matches!(format, BodyFormat::JsonStripped | BodyFormat::ObjectStripped);
     sql.push("SELECT ");
-    let mut list = List { sql, node, is_stripped, forms: Vec::new(), names: Vec::new() };
-    let names = if whole && list.is_nameable() { list.push_star() } else { list.push_all() };
-    let forms = list.forms;
+    let layout = push_list(sql, node, format, whole);
     select::push_rows_of(sql, node, source);
     if node.limit.is_none() {
         // One more shows that there are too many.
         sql.push(" LIMIT ").push(&(MAX_ROWS + 1).to_string());
     }
+    layout
+}
+
+/// Appends the columns of a root node alone.
+pub fn push_list<'a>(
+    sql: &mut Sql<'a>,
+    node: &ReadNode<'a>,
+    format: BodyFormat,
+    whole: bool,
+) -> Layout<'a> {
+    let is_stripped = matches!(format, BodyFormat::JsonStripped | BodyFormat::ObjectStripped);
+    let mut list = List { sql, node, is_stripped, forms: Vec::new(), names: Vec::new() };
+    let names = if whole && list.is_nameable() { list.push_star() } else { list.push_all() };
+    let forms = list.forms;
     Layout { forms, names, is_object: format.is_singular(), is_stripped, max_rows: MAX_ROWS }
 }
 

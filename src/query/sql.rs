@@ -28,7 +28,8 @@ struct Value<'a> {
     /// Where its placeholder stands in the text.
     start: usize,
     end: usize,
-    value: Cow<'a, str>,
+    /// `None` for NULL.
+    value: Option<Cow<'a, str>>,
 }
 
 impl<'a> Sql<'a> {
@@ -70,10 +71,15 @@ impl<'a> Sql<'a> {
 
     /// Appends a placeholder for a value.
     pub fn value(&mut self, value: impl Into<Cow<'a, str>>) -> &mut Self {
+        self.nullable(Some(value.into()))
+    }
+
+    /// Appends a placeholder for a value or NULL.
+    pub fn nullable(&mut self, value: Option<Cow<'a, str>>) -> &mut Self {
         let start = self.text.len();
         // Writing to a String cannot fail.
         let _ = write!(self.text, "${}", self.values.len() + 1);
-        self.values.push(Value { start, end: self.text.len(), value: value.into() });
+        self.values.push(Value { start, end: self.text.len(), value });
         self
     }
 
@@ -111,7 +117,7 @@ impl<'a> Sql<'a> {
         mut send: impl FnMut(&mut String) -> Result<(), E>,
     ) -> Result<(), E> {
         let large = self.values.iter().filter(|value| value.is_large());
-        for (number, piece) in large.flat_map(|value| pieces(&value.value)).enumerate() {
+        for (number, piece) in large.flat_map(|value| pieces(value.text())).enumerate() {
             out.push_str("SELECT set_config('");
             push_piece_name(out, number);
             out.push_str("',");
@@ -126,15 +132,15 @@ impl<'a> Sql<'a> {
     /// what puts the pieces of [`send_pieces`](Self::send_pieces) together.
     pub fn write_inline(&self, out: &mut String) {
         let in_place = self.values.iter().filter(|value| !value.is_large());
-        out.reserve(self.text.len() + in_place.map(|v| v.value.len() + 8).sum::<usize>());
+        out.reserve(self.text.len() + in_place.map(|v| v.text().len() + 8).sum::<usize>());
         let mut from = 0;
         let mut numbers = 0..;
         for value in &self.values {
             out.push_str(&self.text[from..value.start]);
             if value.is_large() {
-                push_joined(out, numbers.by_ref().take(pieces(&value.value).count()));
+                push_joined(out, numbers.by_ref().take(pieces(value.text()).count()));
             } else {
-                quote::literal(out, &value.value);
+                value.push_literal(out);
             }
             from = value.end;
         }
@@ -147,11 +153,11 @@ impl<'a> Sql<'a> {
         if self.values.is_empty() {
             return;
         }
-        out.reserve(self.values.iter().map(|v| v.value.len() + 8).sum());
+        out.reserve(self.values.iter().map(|v| v.text().len() + 8).sum());
         let mut separator = '(';
         for value in &self.values {
             out.push(separator);
-            quote::literal(out, &value.value);
+            value.push_literal(out);
             separator = ',';
         }
         out.push(')');
@@ -159,8 +165,20 @@ impl<'a> Sql<'a> {
 }
 
 impl Value<'_> {
+    /// The text; nothing for NULL.
+    fn text(&self) -> &str {
+        self.value.as_deref().unwrap_or_default()
+    }
+
+    fn push_literal(&self, out: &mut String) {
+        match &self.value {
+            Some(text) => quote::literal(out, text),
+            None => out.push_str("NULL"),
+        }
+    }
+
     fn is_large(&self) -> bool {
-        self.value.len() > PIECE_BYTES
+        self.text().len() > PIECE_BYTES
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Statement<'a> {
 pub enum Answer<'a> {
     /// One row, with the columns of [`Column`]. The body column becomes bytes in this way.
     Row(BodyEncoding),
+    /// Rows that are counted, and nothing else.
+    Count,
     /// The rows that the body is made of.
     Rows {
         /// What they look like.
@@ -192,6 +194,9 @@ impl<'a> Writer<'a> {
     }
 
     fn mutate(&self, plan: &MutatePlan<'a>) -> Statement<'a> {
+        if let Some(statement) = self.change_of_values(plan) {
+            return statement;
+        }
         let with_key = self.wants_key(plan);
         let mut sql = start(&plan.media);
         sql.push("WITH ").push(SOURCE).push(" AS (");
@@ -219,6 +224,41 @@ impl<'a> Writer<'a> {
         }
         let answer = Answer::Row(encoding);
         Statement { sql, estimate: None, answer, is_explain: plan.media.plan.is_some() }
+    }
+
+    /// A change whose values are parameters and whose rows come as rows. Nothing that it runs
+    /// can say what the response is to be, so nobody is asked.
+    fn change_of_values(&self, plan: &MutatePlan<'a>) -> Option<Statement<'a>> {
+        if !self.options.rows
+            || self.options.response_is_set
+            || plan.media.plan.is_some()
+            || self.wants_key(plan)
+            || !changes_one_row(plan)
+            || plan.may_run_functions()
+        {
+            return None;
+        }
+        let mut sql = Sql::new();
+        mutate::push_plain(&mut sql, plan, &self.request.payload)?;
+        sql.push(" RETURNING ");
+        let answer = match &plan.returned {
+            None => {
+                sql.push("1");
+                Answer::Count
+            }
+            Some(node) => {
+                let is_whole = node.order.is_empty()
+                    && node.conditions.is_empty()
+                    && node.limit.is_none()
+                    && node.offset == 0;
+                if !is_whole || !rows::is_possible(node, plan.media.format) {
+                    return None;
+                }
+                let layout = rows::push_list(&mut sql, node, plan.media.format, false);
+                Answer::Rows { layout, asked: Asked::Not }
+            }
+        };
+        Some(Statement { sql, estimate: None, answer, is_explain: false })
     }
 
     /// Appends everything behind the total: see [`Column`].
@@ -315,6 +355,18 @@ impl<'a> Writer<'a> {
             && self.request.preferences.representation == Some(Representation::HeadersOnly)
             && !plan.relation.primary_key.is_empty()
     }
+}
+
+/// Whether a change is of one row at most, which is not too much to be taken as a row.
+fn changes_one_row(plan: &MutatePlan) -> bool {
+    let is_one = match &plan.mutation {
+        // Of more than one object no values are made.
+        Mutation::Insert(_) => true,
+        Mutation::Update { conditions, .. } | Mutation::Delete { conditions } => {
+            rows::name_key(conditions, plan.relation)
+        }
+    };
+    is_one && plan.relation.extent.are_few(1)
 }
 
 fn push_relation<'a>(sql: &mut Sql<'a>, root: &ReadNode<'a>) {

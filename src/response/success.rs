@@ -205,7 +205,9 @@ impl Finished<'_> {
 fn body(mut outcome: Outcome, answer: &Answer) -> Body {
     let encoding = match answer {
         Answer::Row(encoding) => encoding,
-        Answer::Rows { .. } => return outcome.take_made().map_or(Body::Empty, Body::Bytes),
+        Answer::Rows { .. } | Answer::Count => {
+            return outcome.take_made().map_or(Body::Empty, Body::Bytes);
+        }
     };
     let Some(row) = outcome.rows.into_iter().next() else { return Body::Empty };
     let row = Box::new(BodyRow(row));

@@ -42,6 +42,10 @@ pub struct Relation {
     /// How large it is.
     #[serde(skip)]
     pub extent: Extent,
+    /// Whether writing runs no code but PostgreSQL's own: no triggers, policies, rules, cascades
+    /// or functions in defaults and constraints.
+    #[serde(skip)]
+    pub plain_writes: bool,
     /// Whether rows can be inserted, by itself, a rule or an instead-of trigger.
     pub insertable: bool,
     /// Whether rows can be updated.

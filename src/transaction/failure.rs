@@ -51,14 +51,24 @@ impl Failure {
         })
     }
 
-    /// Whether it may come from columns that are not those of the schema cache any more: one is
-    /// gone, or a prepared statement would give other columns than it did.
-    pub fn may_be_stale(&self, is_prepared: bool) -> bool {
-        self.error.as_db_error().is_some_and(|error| match error.code().code() {
-            "42703" => true,
-            "0A000" => is_prepared,
-            _ => false,
+    /// Whether the longer statement may do without it, or fail in another way: a column is gone,
+    /// a prepared statement would give other columns than it did, or a value was refused before
+    /// a privilege was asked for.
+    pub fn may_be_of_short_cut(&self, is_prepared: bool) -> bool {
+        self.code().is_some_and(|code| {
+            code == "42703"
+                || matches!(code, "0A000" | "42804") && is_prepared
+                || code.starts_with("22") && self.may_have_written
         })
+    }
+
+    /// Whether the columns may not be those that statements were prepared for.
+    pub fn is_of_changed_columns(&self) -> bool {
+        matches!(self.code(), Some("0A000" | "42804"))
+    }
+
+    fn code(&self) -> Option<&str> {
+        self.error.as_db_error().map(|error| error.code().code())
     }
 
     /// The answer to the client.

@@ -153,12 +153,17 @@ impl Transaction<'_> {
                     connection.statements.failed();
                 }
                 let failure = Failure::new(error, may_commit);
+                let is_prepared = session_use != Use::Inline;
+                let go_the_long_way = self.is_short_cut()
+                    && failure.may_be_of_short_cut(is_prepared)
+                    && (self.read_only || is_in_transaction(connection));
                 if !failure.ends_session() {
                     roll_back(connection);
                 }
-                let is_prepared = session_use != Use::Inline;
-                if self.gives_rows() && failure.may_be_stale(is_prepared) && !connection.in_doubt {
-                    connection.statements.renew();
+                if go_the_long_way && !connection.in_doubt {
+                    if failure.is_of_changed_columns() {
+                        connection.statements.renew();
+                    }
                     Err(Aborted::Stale)
                 } else {
                     Err(Aborted::Failed(failure))
@@ -175,15 +180,16 @@ impl Transaction<'_> {
     fn cleaning(&self, connection: &Connection) -> &'static str {
         match &self.statement.answer {
             // Nothing has run that could leave something.
-            Answer::Rows { asked: Asked::Not, .. } => "",
+            Answer::Rows { asked: Asked::Not, .. } | Answer::Count => "",
             // Only a session of our own has kept the search path that it began with.
             _ if connection.search_path.is_some() => CLEANING,
             _ => CLEANING_BEHIND_POOLER,
         }
     }
 
-    fn gives_rows(&self) -> bool {
-        matches!(self.statement.answer, Answer::Rows { .. })
+    /// Whether there is a longer statement that relies on less.
+    fn is_short_cut(&self) -> bool {
+        matches!(self.statement.answer, Answer::Rows { .. } | Answer::Count)
     }
 
     /// Writes what comes before the statement; gives the number of its results.
@@ -391,6 +397,12 @@ fn write_execute(out: &mut String, number: u64, sql: &Sql) {
     out.push_str("EXECUTE k");
     out.push_str(&number.to_string());
     sql.write_arguments(out);
+}
+
+/// Whether the transaction that failed is still there: then it was not committed, and nothing of
+/// it stays. Outside of one this is an error.
+fn is_in_transaction(connection: &mut Connection) -> bool {
+    connection.client.batch_execute("ROLLBACK AND CHAIN").is_ok()
 }
 
 /// Ends a transaction that failed. The connection stays in doubt when even that fails.

@@ -93,6 +93,8 @@ pub(super) struct Collector<'s> {
     /// How many results have begun.
     begun: usize,
     writer: Option<RowWriter<'s>>,
+    /// How many rows there are, where they are only counted.
+    counted: u64,
     /// Why the result cannot be used.
     unusable: Option<Unusable>,
     estimate: Option<SimpleQueryRow>,
@@ -127,6 +129,7 @@ impl<'s> Collector<'s> {
             before,
             begun: 0,
             writer: None,
+            counted: 0,
             unusable: None,
             estimate: None,
             outcome: Outcome::default(),
@@ -167,6 +170,10 @@ impl<'s> Collector<'s> {
         if let (Part::Statement, Some(writer)) = (&part, &mut self.writer) {
             return writer.push(|index| row.try_get(index));
         }
+        if let (Part::Statement, Answer::Count) = (&part, &self.statement.answer) {
+            self.counted += 1;
+            return Ok(());
+        }
         // Whoever reads them relies on it.
         (0..row.len()).try_for_each(|index| row.try_get(index).map(drop))?;
         match part {
@@ -197,7 +204,10 @@ impl<'s> Collector<'s> {
         if let Some(unusable) = self.unusable {
             return Err(unusable);
         }
-        self.outcome.made = self.writer.map(RowWriter::finish);
+        self.outcome.made = match self.statement.answer {
+            Answer::Count => Some((Vec::new(), self.counted)),
+            Answer::Row(_) | Answer::Rows { .. } => self.writer.map(RowWriter::finish),
+        };
         self.outcome.estimate = self.estimate.and_then(|row| planned_rows(row.get(0)?));
         Ok(self.outcome)
     }

@@ -93,12 +93,14 @@ fn relation(cells: &mut Cells<'_>) -> Result<Relation, Error> {
     let commands: i32 = cells.take()?;
     let row_security = cells.take()?;
     let extent = Extent::new(cells.take()?, cells.take()?);
+    let plain_writes = cells.take()?;
     Ok(Relation {
         name,
         description,
         kind,
         row_security,
         extent,
+        plain_writes,
         insertable: commands & INSERTABLE != 0,
         updatable: commands & UPDATABLE != 0,
         deletable: commands & DELETABLE != 0,

@@ -37,6 +37,7 @@ impl Catalog {
             kind,
             row_security: false,
             extent: Default::default(),
+            plain_writes: false,
             insertable: true,
             updatable: true,
             deletable: true,
