@@ -2,7 +2,7 @@
 //! anybody.
 
 use super::gate::Incident;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// The numbers of one gate. All are zero while there is none.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub struct Statistics {
     connections_max: AtomicUsize,
     waiting: AtomicUsize,
     waiting_max: AtomicUsize,
+    is_stuck: AtomicBool,
     incidents: [AtomicU64; Incident::ALL.len()],
 }
 
@@ -35,6 +36,11 @@ impl Statistics {
         self.waiting_max.load(Ordering::Relaxed)
     }
 
+    /// Whether requests wait and no worker has been free for some seconds.
+    pub fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed)
+    }
+
     /// How often something was refused or given up, with the word for the reason.
     pub fn incidents(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.incidents.iter().map(|count| count.load(Ordering::Relaxed));
@@ -46,7 +52,8 @@ impl Statistics {
         self.waiting_max.store(waiting_max, Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, connections: usize, waiting: usize) {
+    pub(super) fn set(&self, connections: usize, waiting: usize, is_stuck: bool) {
+        self.is_stuck.store(is_stuck, Ordering::Relaxed);
         self.connections.store(connections, Ordering::Relaxed);
         self.waiting.store(waiting, Ordering::Relaxed);
     }

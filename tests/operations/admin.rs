@@ -197,6 +197,26 @@ fn it_answers_while_the_service_is_saturated() {
 }
 
 #[test]
+fn a_service_whose_workers_are_all_held_is_not_ready() {
+    let database = Cluster::shared().database(&format!(
+        "{SQL} create view api.held as select pg_sleep(8)::text as slept;
+         grant select on api.held to web_anon;"
+    ));
+    let settings = Settings::new(&database).set("db-pool", 1).set("server-threads", 1);
+    let (settings, port) = with_admin(settings);
+    let server = Server::start(&settings);
+    let mut clients: Vec<_> = (0..6).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.write(&Request::get("/held").to_bytes()).expect("it reads");
+    }
+    assert_eq!(ask(port, "/ready").status, 200);
+    eventually("it is told", &server, || ask(port, "/ready").status == 503);
+    assert_eq!(ask(port, "/live").status, 200);
+    drop(clients);
+    eventually("it is ready again", &server, || ask(port, "/ready").status == 200);
+}
+
+#[test]
 fn it_answers_while_the_process_is_out_of_descriptors() {
     let database = Cluster::shared().database(SQL);
     let (settings, port) = with_admin(Settings::new(&database));

@@ -171,7 +171,10 @@ impl Routes {
         match path {
             "/live" => status(if self.is_alive() { 200 } else { 500 }),
             "/ready" if !self.is_alive() => status(500),
-            "/ready" => status(if self.app.is_ready() { 200 } else { 503 }),
+            "/ready" => {
+                let is_ready = self.app.is_ready() && !self.statistics.is_stuck();
+                status(if is_ready { 200 } else { 503 })
+            }
             "/metrics" => {
                 let metrics = self.app.observer().metrics();
                 text("text/plain; charset=utf-8", metrics.to_text(&self.readings()))

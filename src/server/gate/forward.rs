@@ -81,6 +81,7 @@ impl Gate {
         let half_closed = connection.half_closed;
         let ticket = self.parts.flights.depart(place, order, awaited);
         connection.phase = Phase::InFlight(ticket);
+        self.departed_at = self.now;
         self.departures.depart(ticket, key, lane.known, self.now);
         if !half_closed {
             self.set_deadline(key, Some(deadline));

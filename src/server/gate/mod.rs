@@ -138,6 +138,8 @@ pub(super) struct Gate {
     wire: Vec<u8>,
     now: Instant,
     next_sweep: Instant,
+    /// When a request last went to a worker.
+    departed_at: Instant,
     /// When a shutdown that has begun ends for those that are not done.
     closing_at: Option<Instant>,
 }
@@ -178,6 +180,7 @@ impl Gate {
             wire: Vec::with_capacity(4096),
             now,
             next_sweep: now,
+            departed_at: now,
             closing_at: None,
         })
     }

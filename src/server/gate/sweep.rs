@@ -11,6 +11,8 @@ use std::time::Duration;
 const SWEEP_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two walks when nothing is due.
 const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// When requests wait and none has gone to a worker for this long, the service is not ready.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// How old a transfer must be for its rate to tell anything.
 const RATE_MIN_AGE: Duration = Duration::from_millis(20);
 /// How long a connection that was opened just before a shutdown may take to send a request.
@@ -31,7 +33,13 @@ impl Gate {
 
     /// Ends what has taken too long.
     pub(super) fn sweep(&mut self) {
-        self.parts.statistics.set(self.connections.len(), self.queue.len());
+        let waiting = self.queue.len();
+        let stuck_at = self.departed_at + STUCK_AFTER;
+        let is_stuck = waiting > 0 && self.now >= stuck_at;
+        if waiting > 0 && !is_stuck {
+            self.next_sweep = self.next_sweep.min(stuck_at);
+        }
+        self.parts.statistics.set(self.connections.len(), waiting, is_stuck);
         self.resume_accepting();
         if self.now < self.next_sweep {
             return;
