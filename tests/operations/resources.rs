@@ -37,3 +37,12 @@ fn an_idle_server_sleeps() {
     let ticks = stat_field(server.pid(), 14).expect("it runs");
     assert!(ticks < 1000, "{ticks} ticks");
 }
+
+#[test]
+fn no_temporary_folder_is_needed() {
+    let database = Cluster::shared().database(SQL);
+    let mut settings = Settings::new(&database);
+    settings.environment.push(("TMPDIR".to_owned(), "/nowhere/at/all".to_owned()));
+    let server = Server::start(&settings);
+    assert_eq!(server.send(&Request::get("/todos")).status, 200);
+}
