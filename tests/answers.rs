@@ -205,3 +205,30 @@ fn an_empty_body_is_no_json() {
         assert_eq!(server.send(&Request::post(path, "{}")).json(), json!({}));
     }
 }
+
+#[test]
+fn a_spread_counts_the_rows_that_are_there() {
+    let database = Cluster::shared().database(&format!(
+        "{SQL}
+         create table zoo.nodes (id int primary key, parent_id int references zoo.nodes (id));
+         insert into zoo.nodes values (1, null), (2, 1), (3, 2);
+         grant select on zoo.nodes to web_anon;"
+    ));
+    let settings =
+        Settings::new(&database).set("db-schemas", "zoo").set("db-aggregates-enabled", true);
+    let server = Server::start(&settings);
+    let get = |path: &str| server.send(&Request::get(path)).json();
+    assert_eq!(
+        get("/nodes?select=id,...parent_id(parents:count())&order=id"),
+        json!([{"id": 1, "parents": 0}, {"id": 2, "parents": 1}, {"id": 3, "parents": 1}])
+    );
+    assert_eq!(
+        get("/nodes?select=id,...parent_id(...parent_id(grandparents:count()))&order=id"),
+        json!([
+            {"id": 1, "grandparents": 0},
+            {"id": 2, "grandparents": 0},
+            {"id": 3, "grandparents": 1}
+        ])
+    );
+    assert_eq!(get("/nodes?select=...parent_id(parents:count())"), json!([{"parents": 2}]));
+}

@@ -110,7 +110,7 @@ pub enum EmbedRole<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputColumn<'a> {
     /// Its name in the lateral subquery; `None` for all columns of a relation that the
-    /// schema cache does not know, or for the count of rows.
+    /// schema cache does not know.
     pub source: Option<Cow<'a, str>>,
     /// Its name in the parent.
     pub name: Cow<'a, str>,

@@ -44,13 +44,7 @@ fn hand_up_fields<'a>(node: &mut ReadNode<'a>, columns: &mut Vec<OutputColumn<'a
     for (index, field) in node.fields.iter_mut().enumerate() {
         match (&field.value, field.aggregate.take()) {
             (SelectedValue::All, _) => columns.extend(all_columns(known)),
-            (SelectedValue::Rows, aggregate) => columns.push(OutputColumn {
-                source: None,
-                name: field.name.clone(),
-                aggregate,
-                aggregate_cast: field.aggregate_cast.take(),
-            }),
-            (SelectedValue::Field(_), aggregate) => {
+            (SelectedValue::Field(_) | SelectedValue::Rows, aggregate) => {
                 let name = field.name.clone();
                 if aggregate.is_some() {
                     field.name = handed_up(index);
@@ -64,8 +58,6 @@ fn hand_up_fields<'a>(node: &mut ReadNode<'a>, columns: &mut Vec<OutputColumn<'a
             }
         }
     }
-    // What remains of `count()` is nothing to select here.
-    node.fields.retain(|field| !matches!(field.value, SelectedValue::Rows));
 }
 
 fn hand_up_embeds<'a>(node: &mut ReadNode<'a>, columns: &mut Vec<OutputColumn<'a>>) {
@@ -81,15 +73,13 @@ fn hand_up_embeds<'a>(node: &mut ReadNode<'a>, columns: &mut Vec<OutputColumn<'a
                 for (inner, column) in given.iter_mut().enumerate() {
                     let mut up = column.clone();
                     up.source = column.source.as_ref().map(|_| column.name.clone());
-                    if column.aggregate.take().is_some() && column.source.is_some() {
+                    if column.aggregate.take().is_some() {
                         column.aggregate_cast = None;
                         column.name = handed_up(fields + index * 1000 + inner);
                         up.source = Some(column.name.clone());
                     }
                     columns.push(up);
                 }
-                // A count of rows is the outermost parent's alone.
-                given.retain(|column| column.source.is_some() || column.name == "*");
             }
         }
     }

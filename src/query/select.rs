@@ -157,6 +157,10 @@ pub(super) fn push_value<'a>(sql: &mut Sql<'a>, field: &SelectedField<'a>, alias
         SelectedValue::Field(_) => {
             push_cast(sql, field.cast, |sql| push_presented(sql, field, alias))
         }
+        // What a count further up counts: a row that is there.
+        SelectedValue::Rows if field.aggregate.is_none() => {
+            sql.push("1");
+        }
         SelectedValue::All | SelectedValue::Rows => {
             sql.push("*");
         }
@@ -243,7 +247,6 @@ fn push_embed_fields<'a>(
 fn push_spread_value(sql: &mut Sql, embed: &EmbedNode, column: &OutputColumn) {
     match &column.source {
         Some(source) => sql.column(&embed.lateral, source),
-        None if column.aggregate.is_some() => sql.push("*"),
         None => sql.identifier(&embed.lateral).push(".*"),
     };
 }
