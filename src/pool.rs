@@ -18,6 +18,7 @@ use r2d2::ManageConnection;
 use scheduled_thread_pool::ScheduledThreadPool;
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -501,7 +502,9 @@ impl Session {
         let session = self.clone();
         let thread = thread::Builder::new().name("cancel".to_owned());
         let spawned = thread.stack_size(CANCEL_STACK_BYTES).spawn(move || {
-            if let Err(error) = session.shared.connector.cancel(&session.token) {
+            let cancel = || session.shared.connector.cancel(&session.token);
+            // `postgres` panics without file descriptors.
+            if let Ok(Err(error)) = catch_unwind(AssertUnwindSafe(cancel)) {
                 log::warn!("could not cancel a query: {error}");
             }
             session.shared.cancellations.fetch_sub(1, Ordering::Relaxed);
