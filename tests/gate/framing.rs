@@ -438,6 +438,32 @@ fn pipelined_requests_are_answered_though_the_client_stops_sending() {
 }
 
 #[test]
+fn the_end_of_sending_may_come_at_any_moment_between_the_answers() {
+    let server = start(|_| {});
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let server = &server;
+            scope.spawn(move || {
+                for round in 0..300_u64 {
+                    let mut client = server.connect();
+                    let wanted: Vec<String> =
+                        (0..4).map(|n| format!("GET /echo?{thread}.{round}.{n}")).collect();
+                    for request in &wanted {
+                        client.send(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n"));
+                    }
+                    std::thread::sleep(std::time::Duration::from_micros(round * 7));
+                    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+                    for request in &wanted {
+                        assert!(client.response(true).contains(request.as_str()), "{request}");
+                    }
+                }
+            });
+        }
+    });
+    server.stop();
+}
+
+#[test]
 fn tls_on_the_plain_port_is_called_that() {
     let server = start(|_| {});
     let mut client = server.connect();

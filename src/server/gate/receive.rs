@@ -271,6 +271,12 @@ impl Gate {
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.half_closed = true;
         match connection.phase {
+            // What has arrived behind the last request is answered first.
+            Phase::Idle if !connection.input.is_empty() => {
+                let wanted = Watched { readable: false, ..connection.watched };
+                self.watch_client(key, wanted);
+                self.ready.push_back(key);
+            }
             Phase::Idle | Phase::Head | Phase::Body | Phase::Lingering => self.close(key),
             Phase::Queued | Phase::InFlight(_) => {
                 let wanted = Watched { readable: false, ..connection.watched };
